@@ -1,0 +1,129 @@
+"""The model bundle, ``model.tar.gz``: what ``train`` exports, ``evaluate`` scores and the endpoint serves.
+
+Members: ``bundle.json`` (a :class:`BundleSpec`), ``model.onnx``, ``weights.safetensors``, ``golden.json`` (requests with
+the expected answers). Nothing in it is pickled, and no member holds a time, a job's name or a host.
+
+The graph's input is ``image``, ``(N, C, S, S) float32`` normalised by ``(pixel - mean) / std`` with pixels 0…255; its
+output is ``logits``, ``(N, classes) float32``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from contracts import hashing, jsonio
+from contracts.errors import ContractError
+
+FORMAT_VERSION = 1
+
+ARCHIVE = "model.tar.gz"
+SPEC = "bundle.json"
+MODEL = "model.onnx"
+INT8_MODEL = "model.int8.onnx"
+WEIGHTS = "weights.safetensors"
+GOLDEN = "golden.json"
+
+INPUT_NAME = "image"
+OUTPUT_NAME = "logits"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleSpec:
+    """``bundle.json``.
+
+    Attributes:
+        classes: in the order of the graph's output; sorted.
+        positive_class: the class that precision and recall speak of, two classes only.
+        input_size: S, pixels.
+        color_mode: ``L`` (C = 1) or ``RGB`` (C = 3).
+        mean, std: per channel, on the scale 0…255.
+        temperature: logits are divided by it before the softmax.
+        thresholds: class -> smallest probability at which the class is answered; a class that is not named has none.
+            With two classes only the positive one may be named. Without any, the most probable class is answered.
+        dataset_hash: of the imported dataset it was trained on.
+        source_hash: of the training sources and their lock.
+        recipe: name of the training recipe.
+        protocol: how the split was cut; every metric names it.
+        licence: of the training images, empty when unknown.
+        bundle_hash: see :func:`bundle_hash`; empty only while it is being computed.
+    """
+
+    classes: tuple[str, ...]
+    positive_class: str | None
+    input_size: int
+    color_mode: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    temperature: float
+    thresholds: Mapping[str, float]
+    dataset_hash: str
+    source_hash: str
+    recipe: str
+    protocol: str
+    licence: str = ""
+    bundle_hash: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> BundleSpec:
+        if value.get("format_version") != FORMAT_VERSION:
+            raise ContractError(
+                f"the bundle has format version {value.get('format_version')!r}; this code reads {FORMAT_VERSION}",
+                "Train the model again, or serve it with the image that it was registered with.",
+            )
+        try:
+            spec = cls(**{name: value[name] for name in cls.__slots__})  # type: ignore[attr-defined]
+        except (KeyError, TypeError) as error:
+            raise ContractError(f"bundle.json is incomplete: {error}") from None
+        return replace(spec, classes=tuple(spec.classes), mean=tuple(spec.mean), std=tuple(spec.std))
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.color_mode == "L" else 3
+
+
+def bundle_hash(folder: Path) -> str:
+    """The identity of a bundle that lies unpacked in ``folder``.
+
+    SHA-256 over the sorted (name, SHA-256) of all members but ``bundle.json``, and of ``bundle.json`` without its field
+    ``bundle_hash``. The archive's own bytes never matter.
+    """
+    members = {
+        path.relative_to(folder).as_posix(): hashing.of_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / SPEC
+    }
+    spec = jsonio.read(folder / SPEC)
+    spec.pop("bundle_hash", None)
+    return hashing.of_value({"members": sorted(members.items()), "spec": spec})
+
+
+def seal(folder: Path, spec: BundleSpec) -> BundleSpec:
+    """Write ``bundle.json`` with its hash into ``folder`` and return the sealed spec."""
+    jsonio.write(folder / SPEC, replace(spec, bundle_hash="").to_json())
+    sealed = replace(spec, bundle_hash=bundle_hash(folder))
+    jsonio.write(folder / SPEC, sealed.to_json())
+    return sealed
+
+
+def read(folder: Path, *, verify: bool = True) -> BundleSpec:
+    """The spec of the bundle in ``folder``.
+
+    Raises:
+        ContractError: a member is missing or, with ``verify``, the content is not what ``bundle_hash`` says.
+    """
+    spec = BundleSpec.from_json(jsonio.read(folder / SPEC))
+    if not (folder / MODEL).is_file():
+        raise ContractError(f"the bundle has no {MODEL}")
+    if verify and bundle_hash(folder) != spec.bundle_hash:
+        raise ContractError(
+            "the bundle's content is not what its hash says",
+            "A member was changed after training. Use the bundle from the registry.",
+        )
+    return spec
