@@ -34,6 +34,11 @@ class Names:
     def prefix(self) -> str:
         return f"{self.name}-{self.env}"
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """On every resource that takes tags: what costs and permissions are told apart by."""
+        return {"Project": self.name, "Environment": self.env}
+
     # S3
     @property
     def data_bucket(self) -> str:
@@ -120,6 +125,11 @@ class Names:
     @property
     def key_alias(self) -> str:
         return f"alias/{self.prefix}"
+
+    @property
+    def key_alias_arn(self) -> str:
+        """The key by its alias: known before the key exists, unlike the key's own ARN."""
+        return f"arn:aws:kms:{self.region}:{self.account_id}:{self.key_alias}"
 
     @property
     def signing_key_alias(self) -> str:

@@ -42,7 +42,9 @@ Metric = Literal[
 ]  # fmt: skip
 Limits = dict[Metric, Number]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="for example ml.m5.xlarge")]
-HostName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$")]
+HostName = Annotated[
+    str, Field(max_length=253, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$")
+]
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(\d{12})?:.+$")]
 
 
@@ -80,7 +82,14 @@ class Data(_Section):
 
 
 class Training(_Section):
-    recipe: Annotated[str, Field(pattern=r"^[a-z_]+$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="quick, strong, full or my_module:Recipe")]
+    recipe: Annotated[
+        str,
+        Field(
+            max_length=200,
+            pattern=r"^[a-z_]+$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+            description="quick, strong, full or my_module:Recipe",
+        ),
+    ]
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
     instance_type: InstanceType
     instance_count: Annotated[int, Field(ge=1, le=100)]
@@ -124,7 +133,9 @@ class Network(_Section):
 
 
 class Tracking(_Section):
-    mlflow: Annotated[str, Field(pattern=r"^none$|^arn:aws[a-z-]*:sagemaker:.+$", description="none or a tracking server's ARN")]
+    mlflow: Annotated[
+        str, Field(pattern=r"^none$|^arn:aws[a-z-]*:sagemaker:.+$", description="none or a tracking server's ARN")
+    ]
 
 
 class Operations(_Section):
@@ -142,7 +153,9 @@ class Github(_Section):
 class Settings(_Section):
     """All settings of one environment."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,18}[a-z0-9]$", description="3-20 of a-z, 0-9, -; starts with a letter")]
+    name: Annotated[
+        str, Field(pattern=r"^[a-z][a-z0-9-]{1,18}[a-z0-9]$", description="3-20 of a-z, 0-9, -; starts with a letter")
+    ]
     env: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,9}$", description="1-10 of a-z, 0-9")]
     aws: Aws
     data: Data
@@ -158,6 +171,11 @@ class Settings(_Section):
     @property
     def names(self) -> Names:
         return Names(self.name, self.env, self.aws.account_id, self.aws.region)
+
+    def role_arn(self, actor: Literal["pipeline", "job", "endpoint", "deployer"]) -> str:
+        """The role of ``actor``: the one of ``aws.existing`` or the one that the base makes."""
+        existing: str | None = getattr(self.aws.existing, f"{actor}_role")
+        return existing or self.names.role_arn(actor)
 
 
 _SECTIONS = tuple(name for name in Settings.model_fields if name not in ("name", "env"))
@@ -230,7 +248,9 @@ def _load(path: Path) -> _Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise SettingsError(f"{where}: {error.problem or 'not YAML'}", "Check the indentation and the quotes.") from None
+        raise SettingsError(
+            f"{where}: {error.problem or 'not YAML'}", "Check the indentation and the quotes."
+        ) from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{name}: not YAML: {error}") from None
     finally:
@@ -317,7 +337,8 @@ def load(file: Path | str = DEFAULT_FILE, env: str = DEFAULT_ENV) -> Settings:
         for section, content in value.items():
             if section in _SECTIONS and not isinstance(content, dict):
                 raise SettingsError(
-                    _at(document, (*path, section)) + f"{'.'.join((*path, section))} must be a map, not {_kind(content)}",
+                    _at(document, (*path, section))
+                    + f"{'.'.join((*path, section))} must be a map, not {_kind(content)}",
                     f"It takes: {', '.join(_fields(section))}.",
                 )
     merged = _merge(_merge(defaults, base), named.get(env) or {})
@@ -380,10 +401,14 @@ def _explain(error: ValidationError, document: _Document, env: str) -> SettingsE
         if problem["type"] == "extra_forbidden" or problem["loc"][-1:] == ("[key]",):
             known = list(METRICS) if problem["loc"][-1:] == ("[key]",) else _siblings(path)
             near = difflib.get_close_matches(path[-1], known, 1, cutoff=0.5)
-            lines.append(_at(document, where) + f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+            lines.append(
+                _at(document, where) + f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+            )
             hints.append(f"{'.'.join(path[:-1]) or 'The file'} takes: {', '.join(known)}.")
         else:
-            lines.append(_at(document, where) + f"{name}: {_short(problem['input'])} is not allowed ({_allowed(problem)})")
+            lines.append(
+                _at(document, where) + f"{name}: {_short(problem['input'])} is not allowed ({_allowed(problem)})"
+            )
     headline = lines[0] if len(lines) == 1 else f"{document.file} has {len(lines)} wrong settings"
     body = [] if len(lines) == 1 else [f"  {line}" for line in lines]
     return SettingsError(headline, "\n".join([*body, *dict.fromkeys(hints)]))
@@ -410,7 +435,12 @@ def _allowed(problem: Any) -> str:
         description = _description(tuple(str(part) for part in problem["loc"]))
         return description or f"must match {context['pattern']}"
     if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than"):
-        sign = {"greater_than_equal": "at least", "less_than_equal": "at most", "greater_than": "more than", "less_than": "less than"}[kind]
+        sign = {
+            "greater_than_equal": "at least",
+            "less_than_equal": "at most",
+            "greater_than": "more than",
+            "less_than": "less than",
+        }[kind]
         return f"{sign} {next(iter(context.values()))}"
     if kind == "missing":
         return "it has no default; set it"
@@ -446,6 +476,13 @@ def _check_ranges(settings: Settings, document: _Document, env: str) -> None:
             + f"serving.max_instances ({settings.serving.max_instances}) is below serving.instance_count ({settings.serving.instance_count})",
             "Equal numbers mean no autoscaling.",
         )
+    if settings.network.vpc == "existing":
+        for key in ("subnet_ids", "security_group_ids"):
+            if not getattr(settings.aws.existing, key):
+                raise SettingsError(
+                    at("network", "vpc") + f"network.vpc is existing, but aws.existing.{key} is empty",
+                    "Name the subnets and security groups of the jobs and the endpoint, or set network.vpc to create.",
+                )
     if settings.operations.runs_days < settings.training.cache_days + 7:
         raise SettingsError(
             at("operations", "runs_days")

@@ -48,6 +48,11 @@ def source_hash(image: str, repository: Path | None = None) -> str:
     return hashing.of_value(sorted(files.items()))
 
 
+def tag(source_hash: str) -> str:
+    """The tag of the image that was built from the sources with this hash, ``src-<first 20 characters>``."""
+    return f"src-{source_hash[: hashing.SHORT]}"
+
+
 def source_tag(image: str, repository: Path | None = None) -> str:
-    """The image's tag, ``src-<hash>``."""
-    return f"src-{source_hash(image, repository)[: hashing.SHORT]}"
+    """The tag of ``image`` as its sources are now."""
+    return tag(source_hash(image, repository))
