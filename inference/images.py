@@ -107,6 +107,8 @@ def decode(data: bytes, color_mode: str, limits: Limits) -> Pixels:
     Raises:
         BadImage: as :func:`inspect`, or the file is truncated or damaged.
     """
+    if color_mode not in (GREY, COLOUR):
+        raise ValueError(f"color mode {color_mode!r} is neither L nor RGB")
     info, image = _open(data, limits)
     try:
         image.load()
@@ -187,8 +189,6 @@ def _webp_size(head: bytes) -> tuple[int, int]:
 
 def _flatten(image: Image.Image, color_mode: str) -> Image.Image:
     """The image in ``color_mode``, without transparency, 8 bits a sample."""
-    if color_mode not in (GREY, COLOUR):
-        raise ValueError(f"color mode {color_mode!r} is neither L nor RGB")
     if image.mode in ("I", "I;16", "I;16B"):
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
