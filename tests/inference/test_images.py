@@ -220,9 +220,20 @@ def test_truncated_files_are_refused(format_: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"not an image", b"GIF89a" + b"\0" * 50, b"BM" + b"\0" * 60, b"II*\0" + b"\0" * 50, b"\xff\xd8\xff",
-     b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"%!PS-Adobe-3.0 EPSF-3.0", b"<svg xmlns='http://www.w3.org/2000/svg'/>", png_claiming(0, 5)],
-)  # fmt: skip
+    [
+        b"",
+        b"not an image",
+        b"GIF89a" + b"\0" * 50,
+        b"BM" + b"\0" * 60,
+        b"II*\0" + b"\0" * 50,
+        b"%!PS-Adobe-3.0 EPSF-3.0",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"\xff\xd8\xff",
+        b"\x89PNG\r\n\x1a\n",
+        b"RIFF\0\0\0\0WEBP",
+        png_claiming(0, 5),
+    ],
+)
 def test_what_is_no_image_is_refused(data: bytes) -> None:
     assert code_of(data) == "bad_image"
 
