@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local_sagemaker import validation
+from local_sagemaker import fields, validation
 from local_sagemaker.errors import ApiError, ValidationException
 from local_sagemaker.store import Record
 
@@ -54,12 +54,13 @@ def operation(name: str) -> Callable[[Handler], Handler]:
 
 
 def perform(call: Call) -> dict[str, Any]:
-    """Check the request against the service model, run the handler and return its answer.
+    """Check the request against the service model, refuse what is not executed here, and answer with the handler.
 
     Raises:
         ApiError: what the caller gets to see.
     """
     validation.check(call.operation, call.request)
+    fields.refuse(call)
     return OPERATIONS[call.operation](call) or {}
 
 
@@ -98,7 +99,12 @@ def _as_moto(error: ApiError) -> Exception:
 
 
 def page(
-    call: Call, records: Iterable[Record], summarise: Callable[[Record], dict[str, Any]], key: str, *, default_size: int = 10
+    call: Call,
+    records: Iterable[Record],
+    summarise: Callable[[Record], dict[str, Any]],
+    key: str,
+    *,
+    default_size: int = 10,
 ) -> dict[str, Any]:
     """A List answer: the filters and the paging that SageMaker's List operations share.
 
@@ -113,7 +119,10 @@ def page(
         "Status": lambda record: (record.body.get("Status", ""), record.number),
         "LastModifiedTime": lambda record: (record.modified, record.number),
     }
-    found.sort(key=keys.get(sort_by, lambda record: record.number), reverse=request.get("SortOrder", "Descending") == "Descending")
+    found.sort(
+        key=keys.get(sort_by, lambda record: record.number),
+        reverse=request.get("SortOrder", "Descending") == "Descending",
+    )
     size = int(request.get("MaxResults") or default_size)
     try:
         start = int(request.get("NextToken") or 0)
