@@ -31,7 +31,7 @@ def pack(target: IO[bytes], members: Mapping[str, Path], *, compress: bool = Tru
         _pack(target, members)
 
 
-def _pack(stream: IO[bytes], members: Mapping[str, Path]) -> None:
+def _pack(stream: IO[bytes] | gzip.GzipFile, members: Mapping[str, Path]) -> None:
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name in sorted(members):
             path = members[name]
@@ -63,9 +63,8 @@ def extract(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_memb
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive, mode="r:*") as tar:
-            count = total = 0
-            for member in tar:
-                count += 1
+            total = 0
+            for count, member in enumerate(tar, 1):
                 total += member.size
                 if count > max_members or total > max_bytes:
                     raise ContractError(

@@ -1,7 +1,7 @@
 """The model bundle, ``model.tar.gz``: what ``train`` exports, ``evaluate`` scores and the endpoint serves.
 
-Members: ``bundle.json`` (a :class:`BundleSpec`), ``model.onnx``, ``weights.safetensors``, ``golden.json`` (requests with
-the expected answers). Nothing in it is pickled, and no member holds a time, a job's name or a host.
+Members: ``bundle.json`` (a :class:`BundleSpec`), ``model.onnx``, ``weights.safetensors``, ``golden.json`` (requests
+with the expected answers). Nothing in it is pickled, and no member holds a time, a job's name or a host.
 
 The graph's input is ``image``, ``(N, C, S, S) float32`` normalised by ``(pixel - mean) / std`` with pixels 0…255; its
 output is ``logits``, ``(N, classes) float32``.
@@ -78,7 +78,7 @@ class BundleSpec:
                 "Train the model again, or serve it with the image that it was registered with.",
             )
         try:
-            spec = cls(**{name: value[name] for name in cls.__slots__})  # type: ignore[attr-defined]
+            spec = cls(**{name: value[name] for name in cls.__slots__})
         except (KeyError, TypeError) as error:
             raise ContractError(f"bundle.json is incomplete: {error}") from None
         return replace(spec, classes=tuple(spec.classes), mean=tuple(spec.mean), std=tuple(spec.std))

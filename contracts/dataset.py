@@ -7,8 +7,9 @@ Imported dataset, below ``s3://<data bucket>/datasets/<hash>/``:
   the three splits once (``CreateProcessingJob``, ``S3DataType``);
 - ``split.csv``: ``path,split`` for people.
 
-The images themselves lie content-addressed below ``blobs/`` of the data bucket (``<first two of sha256>/<sha256>.<ext>``),
-or stay where they are when S3 data is indexed in place. Two datasets that differ in one image share all other blobs.
+The images themselves lie content-addressed below ``blobs/`` of the data bucket
+(``<first two of sha256>/<sha256>.<ext>``), or stay where they are when S3 data is indexed in place. Two datasets that
+differ in one image share all other blobs.
 
 Prepared dataset, the output ``dataset`` of Preprocess:
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from contracts import jsonio
 from contracts.errors import ContractError
 from contracts.names import Names
 
@@ -20,6 +21,14 @@ DEPLOYMENT_EVENT = "SageMaker Endpoint Deployment State Change"
 PACKAGES_PREFIX = "packages/"
 RUNS_PREFIX = "runs/"
 CHECKPOINTS_PREFIX = "checkpoints/"
+CAPTURE_PREFIX = "capture/"
+SIGNATURES_PREFIX = "signatures/"
+
+#: In ``packages/<bundle hash>/``: the prepared dataset's manifest, and the list of what was kept, written last.
+DATASET_MANIFEST = "dataset_manifest.json"
+KEPT = "kept.json"
+#: The roll-out that was started last, ``{"endpoint_config", "package_arn"}``; removed when it succeeded.
+ATTEMPT_KEY = "release/attempt.json"
 
 #: The Lambda's environment variable that names the settings object, ``s3://…/release/settings.json``.
 SETTINGS_VARIABLE = "CVF_SETTINGS_URI"
@@ -39,7 +48,8 @@ META_EXECUTION = "execution_id"
 class ReleaseSettings:
     """``release/settings.json``: what the Lambda needs of ``factory.yaml``. Terraform writes the same object.
 
-    ``network`` is ``{"subnets": […], "security_groups": […]}`` or empty; ``kms_key_id`` is empty for the service's key.
+    ``network`` is ``{"subnets": […], "security_groups": […]}`` or empty; ``kms_key_id`` is empty for the service's key;
+    ``endpoint_role_arn`` is what the model's container runs as.
     """
 
     name: str
@@ -59,16 +69,21 @@ class ReleaseSettings:
     bake_minutes: int
     isolated_endpoint: bool
     kms_key_id: str
+    endpoint_role_arn: str
     network: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
+        """The object's value. A whole number has no fraction, as Terraform's ``jsonencode`` writes it."""
         value = asdict(self)
         value["image_url_hosts"] = list(self.image_url_hosts)
+        value["capture_share"] = (
+            int(self.capture_share) if self.capture_share == int(self.capture_share) else self.capture_share
+        )
         return value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ReleaseSettings:
-        known = set(cls.__slots__)  # type: ignore[attr-defined]
+        known = set(cls.__slots__)
         if known != set(value):
             raise ContractError(
                 f"release/settings.json and this code differ in: {', '.join(sorted(known ^ set(value)))}",
@@ -79,3 +94,80 @@ class ReleaseSettings:
     @property
     def names(self) -> Names:
         return Names(self.name, self.env, self.account_id, self.region)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """``release/pin.json``: the Approved package that is to be served whatever the highest version is."""
+
+    package_arn: str
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Pin:
+        try:
+            return cls(package_arn=str(value["package_arn"]), reason=str(value["reason"]))
+        except (KeyError, TypeError):
+            raise ContractError(
+                "release/pin.json is not a pin",
+                "Remove it with cv-factory deploy, or set it again with deploy --package.",
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSignature:
+    """``signatures/<digest without "sha256:">.json``: who vouches for an image of our repositories.
+
+    Attributes:
+        digest: the manifest's, ``sha256:…``.
+        payload: the signed text: cosign's simple signing JSON, which names the repository and the digest.
+        signature: base64 of the DER signature of ``payload``.
+        key: the signing key's alias.
+        algorithm: KMS's name of the algorithm.
+    """
+
+    digest: str
+    payload: str
+    signature: str
+    key: str
+    algorithm: str = "ECDSA_SHA_256"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ImageSignature:
+        try:
+            return cls(**value)
+        except TypeError:
+            raise ContractError("the image's signature file is not one", "Sign the image again.") from None
+
+
+def signature_key(digest: str) -> str:
+    """The key in the artifact bucket of the signature of the image with this digest."""
+    return f"{SIGNATURES_PREFIX}{digest.removeprefix('sha256:')}.json"
+
+
+def signed_payload(image: str, digest: str) -> str:
+    """What is signed for ``image`` (``registry/repository``): cosign's simple signing JSON.
+
+    Source: github.com/sigstore/cosign, specs/SIGNATURE_SPEC.md, "Simple Signing".
+    """
+    return jsonio.canonical(
+        {
+            "critical": {
+                "identity": {"docker-reference": image},
+                "image": {"docker-manifest-digest": digest},
+                "type": "cosign container image signature",
+            },
+            "optional": None,
+        }
+    )
+
+
+def package_prefix(bundle_hash: str) -> str:
+    """Where in the artifact bucket a bundle and what belongs to it are kept."""
+    return f"{PACKAGES_PREFIX}{bundle_hash}/"

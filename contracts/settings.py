@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -190,14 +190,18 @@ class _Yaml12Loader(yaml.SafeLoader):
     YAML 1.1 reads ``yes`` as true, ``12:30`` as 750 and ``010`` as 8; Terraform's yamldecode does not.
     """
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
 
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"null|Null|NULL|~|", ["n", "N", "~", ""]),
     ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
 ):  # fmt: skip
     _Yaml12Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
 
@@ -310,8 +314,8 @@ def load(file: Path | str = DEFAULT_FILE, env: str = DEFAULT_ENV) -> Settings:
     """The settings of environment ``env`` in ``file``.
 
     Raises:
-        SettingsError: with the line, the value, what is allowed and, for an unknown key, the nearest one; or the rule of
-            ``forbidden_pairs.yaml`` that a pair of settings breaks.
+        SettingsError: with the line, the value, what is allowed and, for an unknown key, the nearest one; or the rule
+            of ``forbidden_pairs.yaml`` that a pair of settings breaks.
     """
     document = _load(Path(file))
     named = document.value.get("environments")
@@ -445,9 +449,15 @@ def _allowed(problem: Any) -> str:
     if kind == "missing":
         return "it has no default; set it"
     wanted = {
-        "float_type": "a number", "int_type": "a whole number", "string_type": "text; put it in quotes", "bool_type": "true or false",
-        "tuple_type": "a list", "dict_type": "a map", "model_type": "a map", "model_attributes_type": "a map",
-    }  # fmt: skip
+        "float_type": "a number",
+        "int_type": "a whole number",
+        "string_type": "text; put it in quotes",
+        "bool_type": "true or false",
+        "tuple_type": "a list",
+        "dict_type": "a map",
+        "model_type": "a map",
+        "model_attributes_type": "a map",
+    }
     return wanted.get(kind, str(problem["msg"]))
 
 
@@ -473,7 +483,8 @@ def _check_ranges(settings: Settings, document: _Document, env: str) -> None:
     if settings.serving.max_instances < settings.serving.instance_count:
         raise SettingsError(
             at("serving", "max_instances")
-            + f"serving.max_instances ({settings.serving.max_instances}) is below serving.instance_count ({settings.serving.instance_count})",
+            + f"serving.max_instances ({settings.serving.max_instances}) is below serving.instance_count"
+            f" ({settings.serving.instance_count})",
             "Equal numbers mean no autoscaling.",
         )
     if settings.network.vpc == "existing":
