@@ -1,0 +1,61 @@
+"""``/_local/…``: what AWS does not have. Health, image bindings, events, the clock, children."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from local_sagemaker.images import BadBinding
+
+if TYPE_CHECKING:
+    from local_sagemaker.platform import Platform
+
+
+class Admin:
+    """Answers admin requests; JSON in, JSON out."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def handle(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+        """The HTTP status and the document of an answer."""
+        try:
+            request = json.loads(body) if body else {}
+        except ValueError as error:
+            return 400, {"message": f"the body is no JSON: {error}"}
+        if not isinstance(request, dict):
+            return 400, {"message": "the body must be a JSON object"}
+        match method, path.removeprefix("/_local/").rstrip("/"):
+            case "GET", "health":
+                return 200, {"status": "ok", "account_id": self._platform.account_id, "region": self._platform.region}
+            case "GET", "images":
+                return 200, {"images": self._platform.images.bindings()}
+            case "PUT", "images":
+                return self._bind(request)
+            case "DELETE", "images":
+                found = self._platform.images.unbind(str(request.get("pattern")))
+                return (200, {}) if found else (404, {"message": f"no binding for {request.get('pattern')!r}"})
+            case "GET", "events":
+                return 200, {"events": self._platform.events.recent()}
+            case "GET", "clock":
+                return 200, {"time": self._platform.clock.time(), "offset": self._platform.clock.offset}
+            case "POST", "clock":
+                return self._advance(request)
+            case "GET", "children":
+                running = self._platform.children.running()
+                return 200, {"children": [{"name": child.name, "pid": child.pid} for child in running]}
+        return 404, {"message": f"{method} {path} is unknown"}
+
+    def _bind(self, request: dict[str, Any]) -> tuple[int, Any]:
+        try:
+            self._platform.images.bind(**request)
+        except (BadBinding, TypeError) as error:
+            return 400, {"message": str(error)}
+        return 200, {}
+
+    def _advance(self, request: dict[str, Any]) -> tuple[int, Any]:
+        try:
+            now = self._platform.clock.advance(float(request["advance"]))
+        except (KeyError, TypeError, ValueError) as error:
+            return 400, {"message": f'expected {{"advance": seconds}}: {error}'}
+        return 200, {"time": now}

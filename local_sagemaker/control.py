@@ -1,0 +1,101 @@
+"""Start, find and stop the server of a state folder, from another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_sagemaker import processes
+
+
+class CannotStart(Exception):
+    """The server did not come up; the message holds the last lines of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """A running server, as its ``server.json`` says. ``started`` names the process together with ``pid``."""
+
+    endpoint_url: str
+    account_id: str
+    region: str
+    pid: int
+    port: int
+    started: str
+
+
+def start(
+    state_dir: Path, account_id: str, region: str, port: int | None = None, *, timeout: float = 60.0
+) -> ServerInfo:
+    """Start a server that outlives this process and wait until it answers; the running one when there is one.
+
+    Raises:
+        CannotStart: it did not come up.
+    """
+    running = status(state_dir)
+    if running is not None:
+        return running
+    state_dir = state_dir.absolute()
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = state_dir / "server.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "local_sagemaker", "--state-dir", str(state_dir),
+                "--account-id", account_id, "--region", region, "--port", str(port or 0),
+            ],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/", env=_environment(),
+        )  # fmt: skip
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        running = status(state_dir)
+        if running is not None:
+            process.returncode = 0  # it is nobody's child: no wait, no warning about it
+            return running
+        if process.poll() is not None:
+            break
+        time.sleep(0.02)
+    else:
+        process.kill()
+        process.wait()
+    raise CannotStart("the local SageMaker did not start. Its log ends with:\n" + "\n".join(_last_lines(log, 20)))
+
+
+def status(state_dir: Path) -> ServerInfo | None:
+    """The running server of this folder; None when there is none."""
+    try:
+        found = ServerInfo(**json.loads((state_dir / "server.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if processes.is_running(found.pid, found.started) else None
+
+
+def stop(state_dir: Path, *, timeout: float = 60.0) -> bool:
+    """End the server and wait until it and all its children are gone; False when none ran."""
+    running = status(state_dir)
+    if running is None:
+        return False
+    os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while processes.is_running(running.pid, running.started):
+        if time.monotonic() > deadline:
+            os.kill(running.pid, signal.SIGKILL)
+        time.sleep(0.02)
+    return True
+
+
+def _environment() -> dict[str, str]:
+    """The server answers as AWS: it needs no credentials and no endpoint of the person who starts it."""
+    root = str(Path(__file__).parent.parent)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MOTO_"))}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+
+
+def _last_lines(file: Path, count: int) -> list[str]:
+    return file.read_text(errors="replace").splitlines()[-count:]

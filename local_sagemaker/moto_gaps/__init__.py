@@ -1,0 +1,19 @@
+"""What moto's server lacks or gets wrong, filled in: one module per AWS service, each gap named where it is closed.
+
+moto dispatches an action to the method of the same name of its responder class, so a method added there is a new action.
+:func:`install` is called once, before the first request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from local_sagemaker.platform import Platform
+
+
+def install(platform: Platform) -> None:
+    """Close every gap."""
+    from local_sagemaker.moto_gaps import s3_bodies
+
+    s3_bodies.install(platform.blobs)

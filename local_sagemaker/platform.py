@@ -1,0 +1,68 @@
+"""The running server's parts, which everything that answers or works in it shares.
+
+The rooms of the server add theirs: ``jobs`` (:mod:`local_sagemaker.jobs`), ``executions``
+(:mod:`local_sagemaker.pipelines`) and ``fleets`` (:mod:`local_sagemaker.endpoints`). Each is an object with ``start()``,
+called once after the state is loaded, and ``stop()``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from local_sagemaker.blobs import BlobStore
+from local_sagemaker.children import Children
+from local_sagemaker.clock import Clock
+from local_sagemaker.events import Events
+from local_sagemaker.images import Images
+from local_sagemaker.lambdas import Lambdas
+from local_sagemaker.logs import Logs
+from local_sagemaker.objects import Objects
+from local_sagemaker.roles import Roles
+from local_sagemaker.state import State
+from local_sagemaker.store import Store
+
+if TYPE_CHECKING:
+    from local_sagemaker.endpoints import Fleets
+    from local_sagemaker.jobs import Jobs
+    from local_sagemaker.pipelines import Executions
+
+
+class Room(Protocol):
+    """A part with threads or children of its own."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Platform:
+    """One server's parts. ``endpoint_url`` is known once the server listens."""
+
+    jobs: Jobs
+    executions: Executions
+    fleets: Fleets
+
+    def __init__(self, state_dir: Path, account_id: str, region: str) -> None:
+        self.state_dir = state_dir
+        self.account_id = account_id
+        self.region = region
+        self.endpoint_url = ""
+        self.clock = Clock(state_dir / "clock")
+        self.store = Store(state_dir / "resources.sqlite", self.clock.time)
+        self.blobs = BlobStore(state_dir / "s3")
+        self.state = State()
+        self.images = Images(self.store)
+        self.children = Children(self.store)
+        self.logs = Logs(account_id, self.clock.time, self.state.changed)
+        self.roles = Roles(account_id, lambda: self.endpoint_url, self.state.changed)
+        self.objects = Objects(account_id, self.blobs, self.state.changed)
+        self.lambdas = Lambdas(account_id, state_dir / "lambda", self.children, self.logs, self.roles, self.clock.time)
+        self.events = Events(account_id, self.store, self.clock, self.lambdas, self.state.changed)
+
+    def caller_arn(self, response: Any) -> str:
+        """Who makes the API call that moto's ``response`` object handles."""
+        from moto.sts.models import sts_backends
+
+        backend = sts_backends[self.account_id]["aws"]
+        arn: str = backend.get_caller_identity(response.access_key, response.region)[1]
+        return arn
