@@ -1,0 +1,60 @@
+"""A moto server on loopback, an environment's settings, and folders of small pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.cv_factory.helpers import Cloud, Heard, encoded
+
+
+@pytest.fixture(scope="session")
+def _moto() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def cloud(_moto: str) -> Iterator[Cloud]:
+    """moto, emptied before the test."""
+    with contextlib.closing(http.client.HTTPConnection(_moto.removeprefix("http://"))) as connection:
+        connection.request("POST", "/moto-api/reset")
+        assert connection.getresponse().status == 200
+    it = Cloud(_moto)
+    yield it
+    it.close()
+
+
+MakePhotos = Callable[..., Path]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> MakePhotos:
+    """Makes ``<tmp>/photos/<class>/<n>.png`` for a map of class -> count, every picture another one."""
+
+    def make(counts: Mapping[str, int] | None = None, name: str = "photos") -> Path:
+        root = tmp_path / name
+        seed = 0
+        for label, count in (counts or {"cat": 12, "dog": 12}).items():
+            (root / label).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                (root / label / f"{number:03d}.png").write_bytes(encoded(seed))
+                seed += 1
+        return root
+
+    return make
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
