@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -76,13 +77,11 @@ class Predictor:
         Raises:
             BadImage: an image cannot be used.
         """
-        classes = self.spec.classes
-        answers = []
-        for row in self.probabilities(data):
-            chosen = decide(row, self.spec)
-            probabilities = {name: float(value) for name, value in zip(classes, row, strict=True)}
-            answers.append(Prediction(classes[chosen], float(row[chosen]), probabilities))
-        return answers
+        return self._answers(self.probabilities(data))
+
+    def predict_pixels(self, pixels: Sequence[Pixels]) -> list[Prediction]:
+        """:meth:`predict` for images that :meth:`pixels` already made, each ``(S, S, C) uint8``."""
+        return self._answers(self._probabilities(pixels))
 
     def probabilities(self, data: Sequence[bytes]) -> Floats:
         """``(N, classes) float32`` for N image files of any size; each row sums to 1.
@@ -90,11 +89,7 @@ class Predictor:
         Raises:
             BadImage: an image cannot be used.
         """
-        parts = []
-        for start in range(0, len(data), _BATCH):
-            batch = data[start : start + _BATCH]
-            parts.append(softmax(self.logits(np.stack([self.pixels(item) for item in batch])), self.spec.temperature))
-        return np.concatenate(parts) if parts else np.empty((0, len(self.spec.classes)), np.float32)
+        return self._probabilities(self.pixels(item) for item in data)
 
     def pixels(self, data: bytes) -> Pixels:
         """What the network sees of one image file before it is normalised, ``(S, S, C) uint8``."""
@@ -113,6 +108,22 @@ class Predictor:
         if not np.isfinite(logits).all():
             raise ArithmeticError("the network answered a number that is not finite")
         return logits
+
+    def _probabilities(self, pixels: Iterable[Pixels]) -> Floats:
+        remaining = iter(pixels)
+        parts = []
+        while batch := list(islice(remaining, _BATCH)):
+            parts.append(softmax(self.logits(np.stack(batch)), self.spec.temperature))
+        return np.concatenate(parts) if parts else np.empty((0, len(self.spec.classes)), np.float32)
+
+    def _answers(self, rows: Floats) -> list[Prediction]:
+        classes = self.spec.classes
+        answers = []
+        for row in rows:
+            chosen = decide(row, self.spec)
+            probabilities = {name: float(value) for name, value in zip(classes, row, strict=True)}
+            answers.append(Prediction(classes[chosen], float(row[chosen]), probabilities))
+        return answers
 
     def warm_up(self) -> None:
         """Run the network once, so that the first request is not the slow one; raises what a request would."""
