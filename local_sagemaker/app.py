@@ -28,11 +28,11 @@ class App:
     """The server's WSGI application."""
 
     def __init__(self, platform: Platform) -> None:
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from local_sagemaker.moto_gaps.dispatch import Dispatcher
 
         self._platform = platform
         self._admin = Admin(platform)
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._aws = Dispatcher(platform)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -43,8 +43,7 @@ class App:
                 )
             if path.startswith("/endpoints/") and path.endswith("/invocations"):
                 return self._invoke_endpoint(environ, start_response)
-            result: Iterable[bytes] = self._moto(environ, start_response)
-            return result
+            return self._aws(environ, start_response)
         except Exception as error:
             _log.exception("%s %s", environ["REQUEST_METHOD"], path)
             return self._answer(start_response, 400, {"__type": "InternalFailure", "message": repr(error)})

@@ -57,6 +57,12 @@ class Writer:
         while view:  # an unbuffered write may take less than all, just before the disk is full
             view = view[self._file.write(view) :]
 
+    def sha256(self) -> bytes:
+        return self._sha256.digest()
+
+    def md5(self) -> bytes:
+        return self._md5.digest()
+
     def finish(self) -> Blob:
         self._file.close()
         return self._store.adopt(self._temporary, self._sha256.hexdigest(), self._size, self._md5.hexdigest())
@@ -70,6 +76,7 @@ class BlobStore:
         self._lock = threading.Lock()
         self._living: weakref.WeakValueDictionary[str, Blob] = weakref.WeakValueDictionary()
         self._number = 0
+        self._kept: set[str] = set()
         self._incoming = folder / "incoming"
         shutil.rmtree(self._incoming, ignore_errors=True)  # what a killed server was just receiving
         self._incoming.mkdir(parents=True, mode=0o700)
@@ -143,10 +150,15 @@ class BlobStore:
                 blob = self._living[name] = Blob(name, size, md5)
             return blob
 
+    def keep_unknown(self) -> None:
+        """A snapshot that cannot be read now may name any of the present files: never remove one of them."""
+        with self._lock:
+            self._kept |= self._files
+
     def collect(self, referenced: Collection[str]) -> int:
         """Remove the files that neither a living blob nor the stored snapshot (``referenced``) names; how many."""
         with self._lock:
-            dead = self._files.difference(self._living.keys(), referenced)
+            dead = self._files.difference(self._living.keys(), referenced, self._kept)
             for name in dead:
                 (self._folder / name[:2] / name).unlink(missing_ok=True)
             self._files -= dead

@@ -50,7 +50,7 @@ class Platform:
         self.clock = Clock(state_dir / "clock")
         self.store = Store(state_dir / "resources.sqlite", self.clock.time)
         self.blobs = BlobStore(state_dir / "s3")
-        self.state = State()
+        self.state = State(state_dir / "moto", self.blobs)
         self.images = Images(self.store)
         self.children = Children(self.store)
         self.logs = Logs(account_id, self.clock.time, self.state.changed)

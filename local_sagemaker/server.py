@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -43,34 +42,28 @@ def serve(state_dir: Path, account_id: str, region: str, port: int = 0, parallel
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(state_dir):
         _prepare_moto(account_id)
-        from werkzeug.serving import WSGIRequestHandler, make_server
-
-        from local_sagemaker import api, moto_gaps
+        from local_sagemaker import api, http, moto_gaps
         from local_sagemaker.app import App
         from local_sagemaker.platform import Platform
 
         try:
-            listener = socket.create_server(("127.0.0.1", port), backlog=128)
+            listener = http.listen(port)
         except OSError as error:
             raise PortInUse(f"port {port} on 127.0.0.1 cannot be used: {error.strerror}") from error
         platform = Platform(state_dir, account_id, region)
         platform.endpoint_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         platform.children.reap()
         moto_gaps.install(platform)
+        for note in platform.state.load():
+            _log.warning(note)
+        platform.state.start()
         for module in HANDLERS:
             if _exists(module):
                 importlib.import_module(module)
         rooms = _rooms(platform, parallel_jobs)
         api.install(platform)
 
-        class Handler(WSGIRequestHandler):
-            def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-                pass
-
-        server = make_server(
-            "127.0.0.1", 0, App(platform), threaded=True, fd=listener.fileno(), request_handler=Handler
-        )
-        server.daemon_threads = True  # type: ignore[attr-defined]
+        server = http.make(listener, App(platform))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
         for room in rooms:
@@ -86,41 +79,43 @@ def serve(state_dir: Path, account_id: str, region: str, port: int = 0, parallel
             platform.events.stop()
             platform.lambdas.stop()
             platform.children.stop()
+            platform.state.stop()
             platform.store.close()
             (state_dir / "server.json").unlink(missing_ok=True)
 
 
 def _rooms(platform: Any, parallel_jobs: int) -> list[Any]:
+    """The rooms that are there, in the order in which they start; they stop in the reverse order."""
     rooms = []
-    if _exists("local_sagemaker.jobs"):
-        from local_sagemaker.jobs import Jobs
-
-        platform.jobs = Jobs(platform, parallel=parallel_jobs)
-        rooms.append(platform.jobs)
-    if _exists("local_sagemaker.endpoints"):
-        from local_sagemaker.endpoints import Fleets
-
-        platform.fleets = Fleets(platform)
-        rooms.append(platform.fleets)
-    if _exists("local_sagemaker.pipelines"):
-        from local_sagemaker.pipelines import Executions
-
-        platform.executions = Executions(platform)
-        rooms.append(platform.executions)
+    for name, module, make in (
+        ("jobs", "local_sagemaker.jobs", lambda found: found.Jobs(platform, parallel=parallel_jobs)),
+        ("fleets", "local_sagemaker.endpoints", lambda found: found.Fleets(platform)),
+        ("executions", "local_sagemaker.pipelines", lambda found: found.Executions(platform)),
+    ):
+        if _exists(module):
+            try:
+                room = make(importlib.import_module(module))
+            except AttributeError:
+                continue
+            setattr(platform, name, room)
+            rooms.append(room)
     return rooms
 
 
 def _exists(module: str) -> bool:
     try:
-        return importlib.util.find_spec(module) is not None
+        spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         return False
+    return spec is not None and spec.origin is not None
 
 
 def _prepare_moto(account_id: str) -> None:
     """Settings that moto reads when it is imported."""
     os.environ["MOTO_ACCOUNT_ID"] = account_id
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def install(platform: Platform) -> None:
     """Close every gap."""
-    from local_sagemaker.moto_gaps import s3_bodies
+    from local_sagemaker.moto_gaps import dispatch, s3_bodies
 
+    dispatch.install()
     s3_bodies.install(platform.blobs)
