@@ -14,6 +14,13 @@ from contracts.names import Names
 CHAMPION, KEEP, PUBLISH, DEPLOY, SWEEP = "champion", "keep", "publish", "deploy", "sweep"
 ACTIONS = (CHAMPION, KEEP, PUBLISH, DEPLOY, SWEEP)
 
+# What the pipeline's steps Champion and Keep answer: all strings, "" for what there is not.
+CHAMPION_OUTPUTS = ("champion_uri", "package_arn", "bundle_hash")
+KEEP_OUTPUTS = (
+    "package_uri", "model_uri", "evaluation_file_uri", "report_uri", "model_card_uri",
+    "bundle_hash", "dataset_hash", "source_hash", "protocol", "precision", "known", "known_status",
+)  # fmt: skip
+
 REGISTRY_EVENT = "SageMaker Model Package State Change"
 ENDPOINT_EVENT = "SageMaker Endpoint State Change"
 DEPLOYMENT_EVENT = "SageMaker Endpoint Deployment State Change"

@@ -20,12 +20,6 @@ from contracts.names import CHAMPION, DEPLOY, KEEP, PUBLISH, REGISTER
 from pipeline_definition import jobs, parameters
 from pipeline_definition.context import Context
 
-CHAMPION_OUTPUTS = ("champion_uri", "package_arn", "bundle_hash")
-KEEP_OUTPUTS = (
-    "package_uri", "model_uri", "evaluation_file_uri", "report_uri", "model_card_uri",
-    "bundle_hash", "dataset_hash", "source_hash", "protocol", "precision", "known", "known_status",
-)  # fmt: skip
-
 
 class _Register(ConfigurableRetryStep):  # type: ignore[misc]
     """RegisterModel with the request as CreateModelPackage has it.
@@ -50,7 +44,7 @@ class _Register(ConfigurableRetryStep):  # type: ignore[misc]
 
 def champion(context: Context) -> LambdaStep:
     """Which bundle must the challenger beat? The pinned package's, else that of the highest Approved version."""
-    return _call(context, CHAMPION, {"action": release.CHAMPION}, CHAMPION_OUTPUTS)
+    return _call(context, CHAMPION, {"action": release.CHAMPION}, release.CHAMPION_OUTPUTS)
 
 
 def keep(context: Context, prepared: ProcessingStep, trained: TrainingStep, evaluated: ProcessingStep) -> LambdaStep:
@@ -62,7 +56,7 @@ def keep(context: Context, prepared: ProcessingStep, trained: TrainingStep, eval
         "evaluation_uri": jobs.output_uri(evaluated, "evaluation"),
         "dataset_uri": jobs.output_uri(prepared, "dataset"),
     }
-    return _call(context, KEEP, payload, KEEP_OUTPUTS)
+    return _call(context, KEEP, payload, release.KEEP_OUTPUTS)
 
 
 def register(context: Context, kept: LambdaStep) -> ConfigurableRetryStep:

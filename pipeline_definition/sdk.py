@@ -7,7 +7,7 @@ What the SDK takes from its surroundings, and must not when the definition is a 
 - defaults for every argument come from ``/etc/xdg/sagemaker`` and ``~/.config/sagemaker``;
 - profiles and endpoints come from ``~/.aws`` and ``AWS_*``;
 - telemetry (account id, text of exceptions) is on;
-- importing it sets the root logger's level and handlers.
+- importing it sets the root logger's level and handlers, and makes boto3's default session.
 """
 
 # mypy: disable-error-code="import-untyped"
@@ -49,7 +49,10 @@ def sealed(region: str) -> Iterator[None]:
         "SAGEMAKER_VALIDATE_ROLE": "false",
     }
     saved = {name: value for name, value in os.environ.items() if name.startswith(_FOREIGN)}
+    import boto3
+
     root = logging.getLogger()
+    default_session, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, None
     level, handlers, disabled = root.level, root.handlers[:], root.manager.disable
     for name in saved:
         del os.environ[name]
@@ -60,6 +63,7 @@ def sealed(region: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        boto3.DEFAULT_SESSION = default_session
         logging.disable(disabled)
         root.setLevel(level)
         root.handlers[:] = handlers

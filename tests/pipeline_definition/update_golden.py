@@ -1,4 +1,4 @@
-"""Writes ``golden/<env>.json`` again. Run it after a wanted change: ``python tests/pipeline_definition/update_golden.py``.
+"""Writes ``golden/<env>.json`` again, after a wanted change: ``python tests/pipeline_definition/update_golden.py``.
 
 The shipped ``factory.yaml`` is the input. The source hash is a fixed one, so an edit of the training code changes none.
 """
