@@ -20,6 +20,9 @@ EVALUATE = ("python", "-m", "training.evaluate")
 SERVE = ("python", "-m", "inference.server")
 
 SERVING_PORT = 8080
+#: Where the server listens: the port is SageMaker's variable; the host is ours, named like it (0.0.0.0 unless set).
+PORT_VARIABLE = "SAGEMAKER_BIND_TO_PORT"
+HOST_VARIABLE = "SAGEMAKER_BIND_TO_HOST"
 
 #: Local paths of the processing inputs and outputs that the definition names.
 PROCESSING_INPUT = f"{DEFAULT_BASE}/processing/input"
