@@ -1,0 +1,63 @@
+"""What a job needs, read from its request: the same for both kinds of job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Data to download before the start. ``path`` is the container's."""
+
+    name: str
+    uri: str
+    path: str
+    manifest: bool = False
+    sharded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A folder of the container that goes to S3: file by file, while the job runs or at its end."""
+
+    path: str
+    uri: str
+    continuous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A job's needs. Seconds for times; ``files`` gives what SageMaker writes for a host before the start."""
+
+    image: str
+    entrypoint: tuple[str, ...] | None
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    role_arn: str
+    instance_count: int
+    isolated: bool
+    max_runtime: float
+    inputs: tuple[Input, ...]
+    uploads: tuple[Upload, ...]
+    folders: tuple[str, ...]
+    files: Callable[[str], dict[str, Any]]
+    checkpoints: Upload | None = None
+    metrics: tuple[tuple[str, str], ...] = ()
+
+    def command(self, image_entrypoint: tuple[str, ...]) -> list[str]:
+        """argv: the request's entrypoint replaces the image's, as ``docker run --entrypoint`` does."""
+        return [*(self.entrypoint or image_entrypoint), *self.arguments]
+
+
+@dataclass(slots=True)
+class Result:
+    """How the containers ended."""
+
+    bases: list[Path]
+    code: int = 0
+    failed_host: int | None = None
+    stopped: bool = False
+    timed_out: bool = False
