@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -68,7 +70,13 @@ def start(
 
 
 def status(state_dir: Path) -> ServerInfo | None:
-    """The running server of this folder; None when there is none."""
+    """The server of this folder that answers; None when there is none."""
+    found = recorded(state_dir)
+    return found if found is not None and _answers(found) else None
+
+
+def recorded(state_dir: Path) -> ServerInfo | None:
+    """The server that ``server.json`` names, if its process still runs (the id alone could be another's by now)."""
     try:
         found = ServerInfo(**json.loads((state_dir / "server.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -76,17 +84,32 @@ def status(state_dir: Path) -> ServerInfo | None:
     return found if processes.is_running(found.pid, found.started) else None
 
 
+def _answers(server: ServerInfo) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        connection.request("GET", "/_local/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
 def stop(state_dir: Path, *, timeout: float = 60.0) -> bool:
     """End the server and wait until it and all its children are gone; False when none ran."""
-    running = status(state_dir)
+    running = recorded(state_dir)
     if running is None:
         return False
-    os.kill(running.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
-    while processes.is_running(running.pid, running.started):
-        if time.monotonic() > deadline:
-            os.kill(running.pid, signal.SIGKILL)
-        time.sleep(0.02)
+    number = signal.SIGTERM
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(running.pid, number)
+        while processes.is_running(running.pid, running.started):
+            if time.monotonic() > deadline and number != signal.SIGKILL:
+                number = signal.SIGKILL  # its guardian ends the children
+                os.kill(running.pid, number)
+            time.sleep(0.02)
+    (state_dir / "server.json").unlink(missing_ok=True)
     return True
 
 

@@ -11,10 +11,12 @@ import logging
 import os
 import signal
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker import processes
+from local_sagemaker import control, processes
 
 _log = logging.getLogger(__name__)
 
@@ -119,12 +121,21 @@ def _prepare_moto(account_id: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(state_dir: Path) -> Any:
+def _locked(state_dir: Path, patience: float = 30.0) -> Iterator[None]:
+    """Hold the folder's lock. A server that is just ending, or was just killed, may hold it for a moment."""
+    deadline = time.monotonic() + patience
     with (state_dir / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise AlreadyRunning(f"another server runs on {state_dir}") from None
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                running = control.status(state_dir)
+                if running is not None:
+                    raise AlreadyRunning(f"a server answers at {running.endpoint_url} on {state_dir}") from None
+                if time.monotonic() > deadline:
+                    raise AlreadyRunning(f"another process holds {state_dir / 'lock'}") from None
+                time.sleep(0.05)
         yield
 
 

@@ -1,10 +1,10 @@
 """How moto's backends become bytes and come back.
 
-pickle alone stumbles over locks, weak dictionaries, local factories, private keys; the few reducers below close that. S3
+pickle alone stumbles over locks, weak dictionaries, local factories and private keys; the few reducers below close that. S3
 bodies are named, not stored, and the thousand managed policies of AWS are taken from moto again.
 
-A snapshot is unpickled only when it is a regular file of this user that nobody else may read or write, and only classes of
-moto and plain values come out of it.
+Unpickling runs what the bytes say. So a snapshot is read only when it is a regular file of this user that nobody else may
+read or write: who can make such a file can run programs as this user anyway.
 """
 
 from __future__ import annotations
@@ -26,18 +26,7 @@ from local_sagemaker.blobs import Blob, BlobStore
 
 
 class Untrusted(Exception):
-    """A snapshot that this user has not written, or that holds what a snapshot never holds."""
-
-
-#: What a snapshot may name: the classes of these packages, and single names. Nothing else is ever looked up.
-_MODULES = {"moto", "collections", "datetime", "decimal", "uuid", "dateutil", "ipaddress"}
-_NAMES = {
-    "builtins": {"set", "frozenset", "bytearray", "complex", "range", "slice", "object", "dict", "list", "tuple", "str", "int"},
-    "copyreg": {"_reconstructor", "__newobj__"},
-    "requests.structures": {"CaseInsensitiveDict", "LookupDict"},
-    "werkzeug.datastructures.structures": {"MultiDict"},
-    "operator": {"attrgetter", "itemgetter"},
-}
+    """A snapshot that others than this user may have written."""
 
 
 class Factory:
@@ -60,9 +49,9 @@ class Factory:
         return cls(type(sample), cls.like(inner) if inner is not None else None)
 
 
-def make_default_dict(factory: Factory, items: dict[Any, Any]) -> Any:
-    found: defaultdict[Any, Any] = defaultdict(factory)
-    found.update(items)
+def make_default_dict(kind: type[defaultdict[Any, Any]], factory: Callable[[], Any] | None) -> Any:
+    found = kind.__new__(kind)
+    found.default_factory = factory
     return found
 
 
@@ -97,11 +86,6 @@ def _aws_policies() -> dict[str, Any]:
     return policies
 
 
-_MAKERS = {
-    maker.__name__: maker for maker in (make_default_dict, make_weak_dict, make_lock, make_key, make_aws_policy, Factory)
-}
-
-
 class _Pickler(pickle.Pickler):
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, protocol=5)
@@ -115,11 +99,11 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
-        if kind is defaultdict:
+        if isinstance(obj, defaultdict):  # moto's factories are local functions, its subclasses have other signatures
             factory = obj.default_factory
-            if isinstance(factory, type) or factory is None:
-                return NotImplemented
-            return make_default_dict, (Factory.like(factory), dict(obj))
+            if factory is not None and not isinstance(factory, type):
+                factory = Factory.like(factory)
+            return make_default_dict, (kind, factory), getattr(obj, "__dict__", None), None, iter(list(obj.items()))
         if kind is weakref.WeakValueDictionary:
             return make_weak_dict, (dict(obj),)
         if kind.__module__ in ("_thread", "threading") and kind.__name__ in ("lock", "RLock"):
@@ -139,17 +123,6 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> Any:
         return self._blobs.restore(*pid)
 
-    def find_class(self, module: str, name: str) -> Any:
-        if module == __name__ and name in _MAKERS:
-            return _MAKERS[name]
-        if name in _NAMES.get(module, ()):
-            return super().find_class(module, name)
-        if module.split(".")[0] in _MODULES and "." not in name:
-            found = super().find_class(module, name)
-            if isinstance(found, type):
-                return found
-        raise Untrusted(f"a snapshot never names {module}.{name}")
-
 
 def dump(value: Any) -> tuple[bytes, set[str]]:
     """The bytes of ``value`` and the names of the blobs in it.
@@ -164,7 +137,7 @@ def dump(value: Any) -> tuple[bytes, set[str]]:
 
 
 def load(data: bytes, blobs: BlobStore) -> Any:
-    """Raises: Untrusted; or whatever pickle says about damaged data."""
+    """Raises: Exception: whatever pickle says about damaged data."""
     return _Unpickler(io.BytesIO(data), blobs).load()
 
 

@@ -106,7 +106,9 @@ class State:
                 aside = file.with_suffix(f".unreadable-{int(time.time())}")
                 file.rename(aside)
                 self._blobs.keep_unknown()
-                notes.append(f"The stored state of {service} cannot be read ({error}); starting without it. Kept: {aside}")
+                notes.append(
+                    f"The stored state of {service} cannot be read ({error}); starting without it. Kept: {aside}"
+                )
         for missing in self._blobs.missing():
             _log.warning("the body %s of an S3 object is missing in the state folder", missing)
         return notes

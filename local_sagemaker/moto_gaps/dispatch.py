@@ -54,7 +54,9 @@ def install() -> None:
             return original(self)
         except NotImplementedError as error:
             _log.warning("not built: %s %s", type(self).__name__, error)
-            status, headers, body = self.serialized(ActionResult(_Unsupported(f"The local SageMaker lacks it: {error}")))
+            status, headers, body = self.serialized(
+                ActionResult(_Unsupported(f"The local SageMaker lacks it: {error}"))
+            )
             headers["status"] = str(status)
             return status, headers, body
 
@@ -131,7 +133,9 @@ def _crashed(environ: dict[str, Any], service: str, error: Exception) -> Answer:
     what = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         _log.error("%s: %s", what, error.strerror)
-        message = f"The local SageMaker cannot write to its state folder: {error.strerror}. Free some space and try again."
+        message = (
+            f"The local SageMaker cannot write to its state folder: {error.strerror}. Free some space and try again."
+        )
         return wire.error(environ, service, "InsufficientStorage", message, 507)
     if isinstance(error, NotImplementedError):
         _log.warning("not built: %s %s", what, error)

@@ -38,7 +38,11 @@ _CHUNK = 1 << 18
 
 _PLAIN_QUERY = {"uploadId", "partNumber", "x-id"}
 _LOOPBACK = re.compile(r"(\d+\.\d+\.\d+\.\d+|localhost)(:\d+)?")
-_CHECKSUM_HEADERS = {"crc32": "HTTP_X_AMZ_CHECKSUM_CRC32", "sha1": "HTTP_X_AMZ_CHECKSUM_SHA1", "sha256": "HTTP_X_AMZ_CHECKSUM_SHA256"}
+_CHECKSUM_HEADERS = {
+    "crc32": "HTTP_X_AMZ_CHECKSUM_CRC32",
+    "sha1": "HTTP_X_AMZ_CHECKSUM_SHA1",
+    "sha256": "HTTP_X_AMZ_CHECKSUM_SHA256",
+}
 
 _how = threading.local()
 
@@ -160,7 +164,10 @@ class _Sums:
             raise Fault("BadDigest", "The Content-MD5 you specified did not match what we received.")
         said = environ.get("HTTP_X_AMZ_CONTENT_SHA256", "")
         if re.fullmatch(r"[0-9a-f]{64}", said) and said != sha256.hex():
-            raise Fault("XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.")
+            raise Fault(
+                "XAmzContentSHA256Mismatch",
+                "The provided 'x-amz-content-sha256' header does not match what was computed.",
+            )
 
 
 class _Dechunked:

@@ -13,7 +13,9 @@ from xml.sax.saxutils import escape
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-def error(environ: dict[str, Any], service: str, code: str, message: str, status: int) -> tuple[int, dict[str, str], bytes]:
+def error(
+    environ: dict[str, Any], service: str, code: str, message: str, status: int
+) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of an error answer of ``service`` (moto's name of it) to this request."""
     identity = str(uuid.uuid4())
     text, name = escape(message), escape(code)
