@@ -2,8 +2,8 @@
 
 Nothing here waits: each run looks at the registry and the endpoint afresh, so events may come twice, late or never, and
 a run may be killed after any of its calls. One thing is remembered, ``release/attempt.json``, the roll-out that was
-started last: an endpoint that went back to its old configuration does not say what it went back from, and a package that
-failed once is not rolled out again until a person says so (``cv-factory deploy``) or another one is desired.
+started last: an endpoint that went back to its old configuration does not say what it went back from, and a package
+that failed once is not rolled out again until a person says so (``cv-factory deploy``) or another one is desired.
 """
 
 from __future__ import annotations

@@ -1,0 +1,397 @@
+"""The endpoint follows the registry, whatever happens in between."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from contracts.names import PIN_KEY
+from contracts.release import ATTEMPT_KEY, ReleaseSettings
+from deployment import approve, deploy, outcome, reject
+from deployment.outcome import Outcome
+from deployment.reconcile import reconcile
+
+
+def settled(session: Any, settings: ReleaseSettings, plane: Any, *, ok: bool = True) -> Outcome:
+    """Reconcile and let time pass until nothing is left to do or to wait for."""
+    for _ in range(8):
+        result = reconcile(session, settings)
+        if result.closed or not result.ok:
+            return result
+        plane.settle(ok=ok)
+    raise AssertionError(f"does not come to an end: {result}")
+
+
+def objects(session: Any, settings: ReleaseSettings) -> set[str]:
+    answer = session.client("s3").list_objects_v2(Bucket=settings.names.artifact_bucket)
+    return {item["Key"] for item in answer.get("Contents", [])}
+
+
+def test_nothing_approved_means_nothing_served(session: Any, settings: Any, plane: Any, calls: Any) -> None:
+    plane.register()
+    result = reconcile(session, settings)
+    assert result.action == outcome.NONE and result.closed
+    assert not plane.models and not plane.endpoints
+
+
+def test_the_first_approval_creates_the_endpoint(session: Any, settings: Any, plane: Any, calls: Any) -> None:
+    arn = plane.register(approval="Approved")
+    result = reconcile(session, settings)
+    assert (result.action, result.endpoint_status, result.package_arn) == (outcome.CREATED, "Creating", arn)
+    assert reconcile(session, settings).action == outcome.WAITING
+    plane.settle()
+    assert reconcile(session, settings).action == outcome.SERVING
+    assert plane.served_package() == arn
+    (model,) = calls.of("CreateModel")
+    assert model["PrimaryContainer"]["Environment"] == {
+        "CVF_MAX_BODY_BYTES": "6000000",
+        "CVF_MAX_PIXELS": "25000000",
+        "CVF_MAX_INSTANCES": "64",
+        "CVF_IMAGE_URL_HOSTS": "images.example.com,cdn.example.com",
+    }
+    assert model["ExecutionRoleArn"].endswith(":role/widgets-dev-endpoint")
+    (config,) = calls.of("CreateEndpointConfig")
+    (variant,) = config["ProductionVariants"]
+    assert (variant["VariantName"], variant["InstanceType"]) == ("main", "ml.m5.xlarge")
+    assert config["KmsKeyId"] == f"arn:aws:kms:{settings.region}:{settings.account_id}:alias/widgets-dev"
+
+
+def test_the_highest_approved_version_is_served(session: Any, settings: Any, plane: Any) -> None:
+    plane.page_size = 2
+    arns = [plane.register(str(number) * 64, "Approved") for number in range(1, 6)]
+    plane.set(arns[4], "Rejected")
+    settled(session, settings, plane)
+    assert plane.served_package() == arns[3]
+
+
+def test_an_update_says_how_and_keeps_the_fleet(session: Any, settings: Any, plane: Any, calls: Any) -> None:
+    plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    second = plane.register("b" * 64, "Approved")
+    result = reconcile(session, settings)
+    assert result.action == outcome.UPDATED
+    (update,) = calls.of("UpdateEndpoint")
+    assert update["RetainAllVariantProperties"] is True
+    assert update["ExcludeRetainedVariantProperties"] == [
+        {"VariantPropertyType": "DesiredInstanceCount"},
+        {"VariantPropertyType": "DataCaptureConfig"},
+    ]
+    assert update["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"] == {
+        "Type": "CANARY",
+        "WaitIntervalInSeconds": 600,
+        "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
+    }
+    plane.settle()
+    closing = reconcile(session, settings)
+    assert closing.action == outcome.SERVING and len(closing.removed) == 2
+    assert plane.served_package() == second
+    assert len(plane.models) == len(plane.configs) == 1
+    assert objects(session, settings) == set()
+
+
+def test_what_serves_already_is_left_alone(session: Any, settings: Any, plane: Any, calls: Any) -> None:
+    plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    calls.made.clear()
+    assert reconcile(session, settings).action == outcome.SERVING
+    plane.register("a" * 64, "Approved")  # another package with the same bundle and image
+    assert reconcile(session, settings).action == outcome.SERVING
+    assert not {name for name in calls.names if not name.startswith(("Describe", "List", "Get"))}
+    assert len(calls.made) <= 14
+
+
+@pytest.mark.parametrize(
+    ("change", "operations"),
+    [
+        ({"instance_type": "ml.c5.xlarge"}, {"CreateModel", "CreateEndpointConfig", "UpdateEndpoint"}),
+        ({"capture_share": 0.25}, {"CreateModel", "CreateEndpointConfig", "UpdateEndpoint"}),
+        ({"max_pixels": 1000}, {"CreateModel", "CreateEndpointConfig", "UpdateEndpoint"}),
+        ({"strategy": "linear"}, set()),
+        ({"bake_minutes": 3}, set()),
+    ],
+)
+def test_a_changed_setting_is_rolled_out(
+    session: Any, settings: Any, plane: Any, calls: Any, change: dict[str, Any], operations: set[str]
+) -> None:
+    plane.register(approval="Approved")
+    settled(session, settings, plane)
+    calls.made.clear()
+    changed = dataclasses.replace(settings, **change)
+    assert settled(session, changed, plane).action == outcome.SERVING
+    assert {name for name in calls.names if name.startswith(("Create", "Update"))} == operations
+    assert len(plane.models) == len(plane.configs) == 1
+
+
+@pytest.mark.parametrize("seconds_event", ["now", "after"])
+def test_a_second_event_does_nothing(session: Any, settings: Any, plane: Any, calls: Any, seconds_event: str) -> None:
+    plane.register(approval="Approved")
+    reconcile(session, settings)
+    if seconds_event == "after":
+        plane.settle()
+        reconcile(session, settings)
+    calls.made.clear()
+    reconcile(session, settings)
+    assert not [name for name in calls.names if not name.startswith(("Describe", "List", "Get"))]
+
+
+def test_a_newer_approval_during_a_roll_out_waits_for_its_end(session: Any, settings: Any, plane: Any) -> None:
+    plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    plane.register("b" * 64, "Approved")
+    reconcile(session, settings)
+    third = plane.register("c" * 64, "Approved")
+    assert reconcile(session, settings).action == outcome.WAITING
+    plane.settle()
+    assert settled(session, settings, plane).action == outcome.SERVING
+    assert plane.served_package() == third
+    assert len(plane.models) == len(plane.configs) == 1
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_roll_out_is_not_tried_again_by_itself(session: Any, settings: Any, plane: Any, calls: Any) -> None:
+    first = plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    second = plane.register("b" * 64, "Approved")
+    assert reconcile(session, settings).action == outcome.UPDATED
+    plane.settle(ok=False)
+    for _ in range(3):
+        result = reconcile(session, settings)
+        assert result.action == outcome.FAILED and not result.ok
+    assert "version 2" in result.message and "cv-factory deploy" in result.message
+    assert len(calls.of("UpdateEndpoint")) == 1
+    assert plane.served_package() == first
+
+    assert deploy(session, settings).action == outcome.UPDATED  # a person tries again
+    plane.settle(ok=False)
+    assert reconcile(session, settings).action == outcome.FAILED
+    reject(session, settings, second, why="does not start")
+    assert reconcile(session, settings).action == outcome.SERVING
+    assert len(plane.models) == len(plane.configs) == 1
+    assert objects(session, settings) == set()
+
+
+def test_a_failed_creation_stays_to_be_looked_at(session: Any, settings: Any, plane: Any, calls: Any) -> None:
+    first = plane.register("a" * 64, "Approved")
+    reconcile(session, settings)
+    plane.settle(ok=False)
+    for _ in range(3):
+        result = reconcile(session, settings)
+        assert result.action == outcome.FAILED
+    assert "ping health check" in result.message
+    assert len(calls.of("CreateEndpoint")) == 1 and not calls.of("DeleteEndpoint")
+
+    second = plane.register("b" * 64, "Approved")  # a better one: the failed endpoint makes room
+    assert reconcile(session, settings).action == outcome.REMOVED
+    assert reconcile(session, settings).action == outcome.WAITING
+    plane.settle()
+    assert settled(session, settings, plane).action == outcome.SERVING
+    assert plane.served_package() == second != first
+    assert len(plane.models) == len(plane.configs) == 1
+
+
+def test_a_person_tries_a_failed_creation_again(session: Any, settings: Any, plane: Any) -> None:
+    plane.register("a" * 64, "Approved")
+    reconcile(session, settings)
+    plane.settle(ok=False)
+    assert deploy(session, settings).action == outcome.REMOVED
+    plane.settle()
+    assert settled(session, settings, plane).action == outcome.SERVING
+
+
+def test_an_endpoint_that_only_a_person_can_mend_is_left_alone(session: Any, settings: Any, plane: Any) -> None:
+    plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    plane.register("b" * 64, "Approved")
+    plane.endpoint["EndpointStatus"] = "UpdateRollbackFailed"
+    before = json.dumps(plane.endpoint)
+    result = reconcile(session, settings)
+    assert result.action == outcome.BLOCKED and "UpdateRollbackFailed" in result.message
+    assert json.dumps(plane.endpoint) == before
+
+
+def test_rejecting_what_serves_brings_back_the_version_before(session: Any, settings: Any, plane: Any) -> None:
+    first = plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    second = plane.register("b" * 64, "Approved")
+    settled(session, settings, plane)
+    reject(session, settings, second, why="false alarms")
+    settled(session, settings, plane)
+    assert plane.served_package() == first
+    reject(session, settings, first, why="false alarms too")
+    result = reconcile(session, settings)
+    assert result.action == outcome.NONE and plane.endpoint["EndpointStatus"] == "InService"
+
+
+# --- several at once --------------------------------------------------------------------------------------------------
+
+
+def test_another_run_creates_the_endpoint_first(session: Any, settings: Any, plane: Any) -> None:
+    plane.register(approval="Approved")
+    plane.before["CreateModel"] = lambda: reconcile(session, settings) and None
+    assert reconcile(session, settings).action == outcome.WAITING
+    assert len(plane.models) == len(plane.configs) == len(plane.endpoints) == 1
+
+
+def test_another_run_updates_the_endpoint_first(session: Any, settings: Any, plane: Any) -> None:
+    plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    plane.register("b" * 64, "Approved")
+    plane.before["UpdateEndpoint"] = lambda: reconcile(session, settings) and None
+    assert reconcile(session, settings).action == outcome.WAITING
+    plane.settle()
+    assert settled(session, settings, plane).action == outcome.SERVING
+
+
+def test_cleaning_up_never_takes_what_a_new_roll_out_uses(session: Any, settings: Any, plane: Any) -> None:
+    plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    plane.register("b" * 64, "Approved")
+    reconcile(session, settings)
+    plane.settle()
+
+    def newer() -> None:
+        plane.register("c" * 64, "Approved")
+        reconcile(session, settings)
+
+    plane.before["ListModels"] = newer  # the configurations are listed, then a newer roll-out starts
+    reconcile(session, settings)
+    assert plane.endpoint["EndpointStatus"] == "Updating"
+    plane.settle()
+    assert settled(session, settings, plane).action == outcome.SERVING
+    assert len(plane.models) == len(plane.configs) == 1
+
+
+def test_only_what_is_ours_is_cleaned_up(session: Any, settings: Any, plane: Any) -> None:
+    plane.register("a" * 64, "Approved")
+    for name in ("widgets-dev-by-hand", "widgets-dev2-" + "0" * 20, "x-widgets-dev-" + "0" * 20):
+        plane.models[name] = {"ModelName": name, "ModelArn": "arn:x", "CreationTime": plane.now()}
+    settled(session, settings, plane)
+    plane.register("b" * 64, "Approved")
+    settled(session, settings, plane)
+    assert len(plane.models) == 4
+
+
+# --- killed after any call --------------------------------------------------------------------------------------------
+
+
+def _created(session: Any, settings: Any, plane: Any) -> Callable[[], Any]:
+    plane.register("a" * 64, "Approved")
+    return lambda: reconcile(session, settings)
+
+
+def _updated(session: Any, settings: Any, plane: Any) -> Callable[[], Any]:
+    _created(session, settings, plane)
+    settled(session, settings, plane)
+    plane.register("b" * 64, "Approved")
+    return lambda: reconcile(session, settings)
+
+
+def _closing(session: Any, settings: Any, plane: Any) -> Callable[[], Any]:
+    _updated(session, settings, plane)()
+    plane.settle()
+    return lambda: reconcile(session, settings)
+
+
+def _replaced_after_failure(session: Any, settings: Any, plane: Any) -> Callable[[], Any]:
+    _created(session, settings, plane)()
+    plane.settle(ok=False)
+    plane.register("b" * 64, "Approved")
+    return lambda: reconcile(session, settings)
+
+
+def _approved(session: Any, settings: Any, plane: Any) -> Callable[[], Any]:
+    _created(session, settings, plane)
+    settled(session, settings, plane)
+    arn = plane.register("b" * 64)
+    return lambda: approve(session, settings, arn, "good")
+
+
+def _pinned(session: Any, settings: Any, plane: Any) -> Callable[[], Any]:
+    arn = plane.register("a" * 64, "Approved")
+    plane.register("b" * 64, "Approved")
+    settled(session, settings, plane)
+    return lambda: deploy(session, settings, arn)
+
+
+def _rejected_while_pinned(session: Any, settings: Any, plane: Any) -> Callable[[], Any]:
+    _pinned(session, settings, plane)()
+    plane.settle()
+    settled(session, settings, plane)
+    arn = next(iter(plane.packages))
+    return lambda: reject(session, settings, arn, why="wrong")
+
+
+SCENARIOS = [_created, _updated, _closing, _replaced_after_failure, _approved, _pinned, _rejected_while_pinned]
+
+
+def _state(session: Any, settings: Any, plane: Any) -> dict[str, Any]:
+    """What must be the same however often a run was killed."""
+    return {
+        "objects": {
+            name: session.client("s3").get_object(Bucket=settings.names.artifact_bucket, Key=name)["Body"].read()
+            for name in objects(session, settings)
+        },
+        "models": sorted(plane.models),
+        "configs": sorted(plane.configs),
+        "endpoints": {name: item["EndpointConfigName"] for name, item in plane.endpoints.items()},
+        "approvals": {arn: item["ModelApprovalStatus"] for arn, item in plane.packages.items()},
+        "serves": plane.served_package(),
+    }
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__.strip("_"))
+def test_killed_after_any_call_the_next_run_ends_well(
+    session: Any, settings: Any, plane: Any, calls: Any, fresh: Callable[[], None], scenario: Callable[..., Any]
+) -> None:
+    def outcome_when_killed_after(number: int) -> tuple[dict[str, Any], bool]:
+        fresh()
+        act = scenario(session, settings, plane)
+        calls.made.clear()
+        calls.kill_after = number
+        killed = False
+        try:
+            act()
+        except BaseException as error:
+            if type(error).__name__ != "Killed":
+                raise
+            killed = True
+        calls.kill_after = 0
+        if killed:
+            act()  # the event comes again, or the person types the command again
+        assert settled(session, settings, plane).action == outcome.SERVING
+        return _state(session, settings, plane), killed
+
+    expected, _ = outcome_when_killed_after(0)
+    assert len(expected["models"]) == len(expected["configs"]) == len(expected["endpoints"]) == 1
+    assert ATTEMPT_KEY not in expected["objects"]
+    number, killed = 0, True
+    while killed:
+        number += 1
+        state, killed = outcome_when_killed_after(number)
+        assert state == expected, f"killed after call {number}"
+    assert number > 3
+
+
+def test_the_pin_wins_until_it_is_removed_or_its_package_rejected(session: Any, settings: Any, plane: Any) -> None:
+    first = plane.register("a" * 64, "Approved")
+    second = plane.register("b" * 64, "Approved")
+    deploy(session, settings, "1", reason="the demo")
+    assert objects(session, settings) == {PIN_KEY}
+    result = settled(session, settings, plane)
+    assert result.pinned and plane.served_package() == first
+    deploy(session, settings)
+    assert PIN_KEY not in objects(session, settings)
+    settled(session, settings, plane)
+    assert plane.served_package() == second
+
+    deploy(session, settings, first)
+    settled(session, settings, plane)
+    plane.set(first, "Rejected")  # in the console: the pin is still there
+    result = settled(session, settings, plane)
+    assert plane.served_package() == second and "not followed" in result.message
