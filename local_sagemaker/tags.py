@@ -96,11 +96,11 @@ def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def _moto(call: Call, arn: str, method: str, *args: Any, **kwargs: Any) -> Any:
+def _moto(call: Call, resource: str, method: str, *args: Any, **kwargs: Any) -> Any:
     """Let moto answer for a resource that it owns."""
     from moto.sagemaker.models import sagemaker_backends
 
     try:
         return getattr(sagemaker_backends[call.account_id][call.region], method)(*args, **kwargs)
     except (AttributeError, KeyError, ValueError):  # moto's answer to an unknown kind or name
-        raise ValidationException(f"The resource {arn} does not exist.") from None
+        raise ValidationException(f"The resource {resource} does not exist.") from None

@@ -1,0 +1,366 @@
+"""One endpoint's processes, and the work under way on it: create, update, scale, delete, come back after a restart.
+
+At most one worker thread runs at a time. It reads what is to be done from the stored record, so the same code goes on
+after the server was stopped or killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local_sagemaker import tags
+from local_sagemaker.endpoints import records, rollout
+from local_sagemaker.endpoints.fleet import Cancelled, Fleet, LaunchFailed
+from local_sagemaker.endpoints.instance import Instance
+from local_sagemaker.endpoints.routing import Weighted
+from local_sagemaker.store import Missing
+
+if TYPE_CHECKING:
+    from local_sagemaker.endpoints.settings import Settings
+    from local_sagemaker.platform import Platform
+
+_log = logging.getLogger(__name__)
+_REASON_CHARACTERS = 1024
+
+
+class Endpoint:
+    """The old fleet ("blue") and, during an update, the new one ("green") with its share of the traffic."""
+
+    def __init__(self, platform: Platform, settings: Settings, region: str, name: str, folder: Path) -> None:
+        self._platform = platform
+        self._settings = settings
+        self._region = region
+        self._name = name
+        self._folder = folder
+        self._blue: Fleet | None = None
+        self._green: Fleet | None = None
+        self._share = 0.0
+        self._by_share = Weighted()
+        self._lock = threading.Lock()
+        self._cancel = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, action: str) -> None:
+        """Run ``create``, ``update``, ``scale``, ``delete`` or ``resume`` in the background."""
+        self.cancel()
+        self._cancel = threading.Event()
+        work = {
+            "create": self._create,
+            "update": self._update,
+            "scale": self._scale,
+            "delete": self._delete,
+            "resume": self._resume,
+        }[action]
+        self._thread = threading.Thread(
+            target=self._guarded, args=(work,), name=f"{action} {self._name}", daemon=True
+        )  # fmt: skip
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """End the worker without storing anything more."""
+        self._cancel.set()
+        self._platform.clock.wake()
+        for fleet in (self._blue, self._green):
+            if fleet:
+                fleet.wake()
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join(self._settings.invocation_seconds + self._settings.stop_seconds)
+
+    def stop(self, grace: float) -> None:
+        """End worker and processes; the record stays, for the next start."""
+        self._cancel.set()
+        for fleet in (self._blue, self._green):
+            if fleet:
+                fleet.stop(grace)
+        self.cancel()
+
+    def serves(self) -> bool:
+        """Whether a fleet has ever been healthy here, so that requests are its business."""
+        return self._blue is not None
+
+    def has(self, variant: str) -> bool:
+        return any(fleet is not None and fleet.has(variant) for fleet in (self._blue, self._green))
+
+    def pick(self, variant: str | None) -> tuple[str, Instance] | None:
+        """An instance for one request (:meth:`Fleet.pick`), from the fleet whose turn it is, else from the other."""
+        with self._lock:
+            shares = {self._blue: 1.0 - self._share, self._green: self._share}
+            fleets = {fleet: share for fleet, share in shares.items() if fleet is not None and share > 0}
+            first = self._by_share.pick(fleets)
+        for fleet in sorted(fleets, key=lambda one: one is not first):
+            found = fleet.pick(variant)
+            if found:
+                return found
+        return None
+
+    # The worker.
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Cancelled:
+            pass
+        except Missing:
+            _log.info("endpoint %s was deleted meanwhile", self._name)
+        except Exception as error:
+            if self._cancel.is_set():
+                return  # the server stops: its parts go away under the worker
+            _log.exception("endpoint %s", self._name)
+            reason = f"InternalServerError: {error!r}"
+            with self._lock:
+                green, self._green, self._share = self._green, None, 0.0
+            if green:
+                green.stop(0)
+            self._end(records.IN_SERVICE if self._blue else records.FAILED, reason)
+
+    def _create(self) -> None:
+        pending = self._body()["Pending"]
+        fleet = self._new_fleet(pending["Fleet"])
+        self._tell(pending, "Creating", "Launching {} instance(s).")
+        with self._lock:
+            self._green = fleet
+        fleet.start(persistent=False)
+        try:
+            fleet.await_healthy(self._cancel)
+        except LaunchFailed as error:
+            fleet.stop(self._settings.stop_seconds)
+            self._green = None
+            self._end(records.FAILED, str(error))
+            return
+        self._take_over(pending["Fleet"])
+        self._end(records.IN_SERVICE)
+
+    def _update(self) -> None:
+        pending = self._body()["Pending"]
+        config, spec = pending.get("DeploymentConfig"), pending["Fleet"]
+        limit = rollout.timeout(config)
+        deadline = pending["StartTime"] + limit
+
+        def expired() -> str:
+            late = self._platform.clock.time() >= deadline
+            return f"The deployment took longer than MaximumExecutionTimeoutInSeconds ({limit})." if late else ""
+
+        green = self._new_fleet(spec)
+        self._tell(pending, "Creating", "Launching {} instance(s).")
+        with self._lock:
+            self._green, self._share = green, 0.0
+        green.start(persistent=False)
+        try:
+            green.await_healthy(self._cancel, expired)
+            records.settle(spec)
+            for step in rollout.steps(config, min(one["DesiredInstanceCount"] for one in spec["Variants"])):
+                self._shift(pending, step, expired)
+        except LaunchFailed as error:
+            self._give_up(green, str(error))
+            return
+        self._finish_update(pending)
+
+    def _shift(self, pending: dict[str, Any], step: rollout.Step, expired: Callable[[], str]) -> None:
+        """Send the step's share to the new fleet and watch it for the step's wait."""
+        self._watch(pending, 0, expired)
+        with self._lock:
+            self._share = step.share
+        pending["Moved"] = step.share >= 1.0
+        self._tell(pending, "ActivatingTraffic", step.activating)
+        if step.wait:
+            self._tell(pending, "Baking", step.baking)
+            self._watch(pending, step.wait, expired)
+
+    def _watch(self, pending: dict[str, Any], seconds: int, expired: Callable[[], str]) -> None:
+        """Let ``seconds`` of the server's clock pass, and look at the alarms meanwhile.
+
+        Raises:
+            LaunchFailed: an alarm is in state ALARM, or the deployment's time is over.
+            Cancelled: the server stops.
+        """
+        clock, alarms = self._platform.clock, rollout.alarms(pending.get("DeploymentConfig"))
+        end = clock.time() + seconds
+        while True:
+            tripped = [name for name in alarms if alarm_state(self._platform, self._region, name) == "ALARM"]
+            if tripped:
+                raise LaunchFailed(
+                    f"The deployment was rolled back because of its alarms: {', '.join(tripped)} in state ALARM."
+                )
+            if self._cancel.is_set():
+                raise Cancelled
+            reason = expired()
+            if reason:
+                raise LaunchFailed(reason)
+            if clock.time() >= end:
+                return
+            clock.wait_until(end, self._cancel)
+
+    def _give_up(self, green: Fleet, reason: str) -> None:
+        """All traffic back to the old fleet, the new one ends; the endpoint serves as before and says why."""
+        with self._lock:
+            self._share = 0.0
+        green.drain()
+        with self._lock:
+            self._green = None
+        self._end(records.IN_SERVICE, reason)
+
+    def _finish_update(self, pending: dict[str, Any]) -> None:
+        with self._lock:
+            blue = self._blue
+        self._take_over(pending["Fleet"])
+        if blue:
+            self._tell(pending, "Deleting", "Terminating the old instance(s); {} instance(s) serve.")
+            blue.drain()
+        self._end(records.IN_SERVICE)
+
+    def _scale(self) -> None:
+        body = self._body()
+        spec, before, fleet = body["Fleet"], body["Pending"]["Before"], self._serving()
+        records.say(spec, "Updating", "Scaling desired instance count to {}.".format, self._platform.clock.time())
+        self._store_fleet(spec)
+        try:
+            for variant in spec["Variants"]:
+                fleet.grow(variant["VariantName"], variant["DesiredInstanceCount"])
+            fleet.await_healthy(self._cancel)
+        except LaunchFailed as error:
+            self._undo_scaling(spec, before, fleet, str(error))
+            return
+        fleet.set_weights({one["VariantName"]: one["DesiredWeight"] for one in spec["Variants"]})
+        for variant in spec["Variants"]:
+            fleet.shrink(variant["VariantName"], variant["DesiredInstanceCount"])
+        records.settle(spec)
+        self._end(records.IN_SERVICE, fleet=spec)
+
+    def _undo_scaling(self, spec: dict[str, Any], before: dict[str, Any], fleet: Fleet, reason: str) -> None:
+        for variant in spec["Variants"]:
+            variant |= before[variant["VariantName"]]
+        records.settle(spec)
+        self._move(records.ROLLING_BACK, lambda body: body.update(Fleet=spec))
+        for variant in spec["Variants"]:
+            fleet.shrink(variant["VariantName"], variant["DesiredInstanceCount"])
+        self._end(records.IN_SERVICE, reason)
+
+    def _delete(self) -> None:
+        with self._lock:
+            fleets = [fleet for fleet in (self._blue, self._green) if fleet]
+            self._blue = self._green = None
+        for fleet in fleets:
+            fleet.drain()
+        store = self._platform.store
+        with store.transaction():
+            record = store.get(records.KIND, self._region, self._name)
+            if record:
+                store.delete(records.KIND, self._region, self._name)
+                store.delete(tags.KIND, self._region, record.body["EndpointArn"])
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._platform.fleets.forget(self._region, self._name)
+
+    def _resume(self) -> None:
+        """After a restart: do again what was under way, or bring the fleet back."""
+        body = self._body()
+        status, pending = body["Status"], body.get("Pending")
+        if status == records.FAILED:
+            return
+        if status == records.DELETING:
+            self._delete()
+        elif status == records.CREATING:
+            self._create()
+        elif pending and pending["Action"] == "update" and pending["Moved"]:
+            self._bring_back(pending["Fleet"])
+            self._finish_update(pending | {"Fleet": pending["Fleet"]})
+        elif pending and pending["Action"] == "update":
+            self._bring_back(body["Fleet"])
+            self._update()
+        else:
+            if not pending:
+                self._move(records.SYSTEM_UPDATING)
+            self._bring_back(body["Fleet"])
+            spec = self._body()["Fleet"]
+            records.settle(spec)
+            self._end(records.IN_SERVICE, body.get("FailureReason", ""), fleet=spec)
+
+    def _bring_back(self, spec: dict[str, Any]) -> None:
+        """Start the processes of a fleet that served before, and wait until they do again, however long it takes."""
+        fleet = self._new_fleet(spec)
+        with self._lock:
+            self._blue = fleet
+        fleet.start(persistent=True)
+        limit = self._platform.clock.time() + max(
+            float(one.get("StartupSeconds") or self._settings.startup_seconds) for one in spec["Variants"]
+        )
+        try:
+            fleet.await_healthy(self._cancel, lambda: "late" if self._platform.clock.time() > limit else "")
+        except LaunchFailed:
+            if self._body().get("Pending") is None:
+                self._move(records.OUT_OF_SERVICE, lambda body: body.update(FailureReason=fleet.trouble()))
+            fleet.await_healthy(self._cancel)
+
+    # Small change.
+
+    def _body(self) -> dict[str, Any]:
+        record = self._platform.store.get(records.KIND, self._region, self._name)
+        if record is None:
+            raise Missing(self._name)
+        return record.body
+
+    def _serving(self) -> Fleet:
+        if self._blue is None:
+            raise RuntimeError(f"endpoint {self._name} has no fleet")
+        return self._blue
+
+    def _new_fleet(self, spec: dict[str, Any]) -> Fleet:
+        display = self._body()["EndpointName"]
+        return Fleet(self._platform, self._settings, display, self._region, spec, self._folder)
+
+    def _take_over(self, spec: dict[str, Any]) -> None:
+        """The green fleet is the endpoint's fleet from now on."""
+        records.settle(spec)
+        with self._lock:
+            if self._green:
+                self._blue, self._green, self._share = self._green, None, 0.0
+
+    def _tell(self, pending: dict[str, Any], status: str, message: str | Callable[[int], str]) -> None:
+        """Store and publish a deployment's next step."""
+        say = message.format if isinstance(message, str) else message
+        records.say(pending["Fleet"], status, say, self._platform.clock.time())
+        self._alive()
+        records.progress(self._platform, self._region, self._name, lambda body: body.update(Pending=pending))
+
+    def _store_fleet(self, spec: dict[str, Any]) -> None:
+        self._alive()
+        records.progress(self._platform, self._region, self._name, lambda body: body.update(Fleet=spec))
+
+    def _move(self, status: str, change: records.Change | None = None) -> None:
+        self._alive()
+        records.move(self._platform, self._region, self._name, status, change)
+
+    def _end(self, status: str, reason: str = "", fleet: dict[str, Any] | None = None) -> None:
+        """The work is done: without a reason its result counts, with one the endpoint stays what it was."""
+
+        def change(body: dict[str, Any]) -> None:
+            pending = body.get("Pending") or {}
+            if fleet is not None:
+                body["Fleet"] = fleet
+            elif not reason and "Fleet" in pending:
+                body["Fleet"] = pending["Fleet"]
+                body["EndpointConfigName"] = pending["Fleet"]["ConfigName"]
+                records.settle(body["Fleet"])
+            body["Pending"] = None
+            body.pop("FailureReason", None)
+            if reason:
+                body["FailureReason"] = reason[:_REASON_CHARACTERS]
+
+        self._move(status, change)
+
+    def _alive(self) -> None:
+        """Store nothing once the server stops: what is stored is what the next start continues from."""
+        if self._cancel.is_set():
+            raise Cancelled
+
+
+def alarm_state(platform: Platform, region: str, name: str) -> str | None:
+    """The state of a CloudWatch alarm; None when there is no such alarm."""
+    from moto.cloudwatch.models import cloudwatch_backends
+
+    alarm = cloudwatch_backends[platform.account_id][region].alarms.get(name)
+    return alarm.state_value if alarm else None
