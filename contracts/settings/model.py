@@ -1,0 +1,216 @@
+"""The settings' types: what each may be. No field has a default here: ``contracts/defaults.yaml`` holds them all."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from contracts.names import Names
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
+Metric = Literal[
+    "balanced_accuracy", "accuracy", "f1", "auc", "precision", "recall", "ece", "latency_ms", "bundle_mb"
+]  # fmt: skip
+Limits = dict[Metric, Number]
+InstanceType = Annotated[
+    str, Field(max_length=64, pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="for example ml.m5.xlarge")
+]
+HostName = Annotated[
+    str, Field(max_length=253, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$")
+]
+
+
+def _arn(resource: str) -> Any:
+    return Field(
+        max_length=2048,
+        pattern=rf"^arn:aws[a-z-]*:iam::\d{{12}}:{resource}/[\w+=,.@:/-]+$",
+        description=f"arn:aws:iam::<account>:{resource}/<name>",
+    )
+
+
+RoleArn = Annotated[str, _arn("role")]
+
+
+class Existing(Section):
+    """Parts of the account to reuse instead of making them; what is not named is made."""
+
+    vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = None
+    subnet_ids: (
+        Annotated[tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")], ...], Field(max_length=16)] | None
+    ) = None
+    security_group_ids: (
+        Annotated[tuple[Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")], ...], Field(max_length=5)] | None
+    ) = None
+    bucket: str | None = None
+    permissions_boundary: Annotated[str, _arn("policy")] | None = None
+    pipeline_role: RoleArn | None = None
+    job_role: RoleArn | None = None
+    endpoint_role: RoleArn | None = None
+    deployer_role: RoleArn | None = None
+    oidc_provider: Annotated[str, _arn("oidc-provider")] | None = None
+
+
+class Aws(Section):
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="for example ap-southeast-1")]
+    account_id: Annotated[str, Field(pattern=r"^\d{12}$", description='12 digits in quotes, "111122223333"')]
+    existing: Existing
+
+
+class Data(Section):
+    source: str
+    protocol: Literal["group", "random"]
+    test_share: Annotated[float, BeforeValidator(_number), Field(ge=0.05, le=0.5)]
+    validation_share: Annotated[float, BeforeValidator(_number), Field(ge=0.05, le=0.5)]
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    positive_class: str
+    bad_file_share: Share
+    max_file_mb: Annotated[int, Field(ge=1, le=1000)]
+    max_pixels: Annotated[int, Field(ge=1024, le=178_000_000)]
+
+
+class Training(Section):
+    recipe: Annotated[
+        str,
+        Field(
+            max_length=200,
+            pattern=r"^[a-z_]+$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+            description="quick, strong, full or my_module:Recipe",
+        ),
+    ]
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    instance_type: InstanceType
+    instance_count: Annotated[int, Field(ge=1, le=100)]
+    volume_gb: Annotated[int, Field(ge=1, le=16384)]
+    spot: bool
+    max_minutes: Annotated[int, Field(ge=1, le=40320)]
+    cache_days: Annotated[int, Field(ge=1, le=365)]
+
+
+class Gate(Section):
+    min: Limits
+    min_per_slice: Limits
+    max: Limits
+    champion_margin: Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
+
+
+class Serving(Section):
+    instance_type: InstanceType
+    instance_count: Annotated[int, Field(ge=1, le=100)]
+    max_instances: Annotated[int, Field(ge=1, le=100)]
+    image_url_hosts: tuple[HostName, ...]
+    capture_share: Share
+    max_body_mb: Annotated[int, Field(ge=1, le=25)]
+    max_pixels: Annotated[int, Field(ge=1024, le=178_000_000)]
+    max_images_per_request: Annotated[int, Field(ge=1, le=1024)]
+
+
+class Release(Section):
+    approval: Literal["manual", "automatic"]
+    strategy: Literal["all-at-once", "canary", "linear", "rolling"]
+    percent: Annotated[int, Field(ge=5, le=50)]
+    bake_minutes: Annotated[int, Field(ge=0, le=60)]
+    keep: Annotated[int, Field(ge=1, le=100)]
+
+
+class Network(Section):
+    vpc: Literal["none", "create", "existing"]
+    cidr: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$", description="for example 10.20.0.0/16")]
+    isolated: tuple[Literal["preprocess", "train", "evaluate", "endpoint"], ...]
+    encrypt_between_instances: bool
+
+
+class Tracking(Section):
+    mlflow: Annotated[
+        str,
+        Field(
+            max_length=512,  # it becomes a job's environment variable
+            pattern=r"^none$|^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:[\w/.-]+$",
+            description="none or a tracking server's ARN",
+        ),
+    ]
+
+
+class Operations(Section):
+    email: Annotated[str, Field(pattern=r"^$|^[^@\s]+@[^@\s]+\.[^@\s]+$", description="an e-mail address, or empty")]
+    budget_usd: Annotated[float, BeforeValidator(_number), Field(ge=0)]
+    log_days: Annotated[int, Field(ge=1, le=3653)]
+    runs_days: Annotated[int, Field(ge=1, le=3650)]
+
+
+class Github(Section):
+    repository: Annotated[str, Field(pattern=r"^$|^[\w.-]+/[\w.-]+$", description="owner/repository")]
+    branch: str
+
+
+class Settings(Section):
+    """All settings of one environment."""
+
+    name: Annotated[
+        str,
+        Field(
+            min_length=3,
+            max_length=20,
+            # ECR allows no two hyphens in a row, and the name begins a repository's.
+            pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+            description="3-20 of a-z, 0-9 and single hyphens; starts with a letter, ends with a letter or digit",
+        ),
+    ]
+    env: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,9}$", description="1-10 of a-z, 0-9; starts with a letter")]
+    aws: Aws
+    data: Data
+    training: Training
+    gate: Gate
+    serving: Serving
+    release: Release
+    network: Network
+    tracking: Tracking
+    operations: Operations
+    github: Github
+
+    @property
+    def names(self) -> Names:
+        return Names(self.name, self.env, self.aws.account_id, self.aws.region)
+
+    def role_arn(self, actor: Literal["pipeline", "job", "endpoint", "deployer"]) -> str:
+        """The role of ``actor``: the one of ``aws.existing`` or the one that the base makes."""
+        existing: str | None = getattr(self.aws.existing, f"{actor}_role")
+        return existing or self.names.role_arn(actor)
+
+
+SECTIONS = tuple(name for name in Settings.model_fields if name not in ("name", "env"))
+
+
+def fields(path: tuple[str, ...]) -> list[str]:
+    """The keys that the map at ``path`` takes; none where ``path`` is no map of settings."""
+    model: Any = Settings
+    for part in path:
+        field = model.model_fields.get(part)
+        model = field.annotation if field is not None else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return []
+    known = [name for name in model.model_fields if name != "env"]
+    return [*known, "environments"] if model is Settings else known
+
+
+def description(path: tuple[str, ...]) -> str:
+    """What the field at ``path`` may be, in words; empty where its type says it all."""
+    model: Any = Settings
+    for part in path:
+        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        if field is None:
+            return ""
+        if field.description:
+            return str(field.description)
+        model = field.annotation
+    return ""

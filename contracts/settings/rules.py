@@ -1,0 +1,114 @@
+"""Rules over more than one setting: ranges that depend on each other, and pairs that exclude each other."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from contracts.errors import SettingsError
+from contracts.evaluation import BUNDLE_MB, LATENCY_MS
+from contracts.settings.model import Settings
+from contracts.settings.yaml12 import Document, Loader, short
+
+FORBIDDEN_PAIRS = Path(__file__).resolve().parent.parent / "forbidden_pairs.yaml"
+#: Metrics that are no share of anything.
+_UNBOUNDED = (LATENCY_MS, BUNDLE_MB)
+
+
+def check(settings: Settings, document: Document) -> None:
+    """Raises SettingsError for the first rule that ``settings`` break."""
+    _check_ranges(settings, document)
+    _check_pairs(settings, document)
+
+
+def _at(document: Document, env: str, *path: str) -> str:
+    """Where ``path`` was set: in the environment, else in the file."""
+    override = ("environments", env, *path)
+    return document.at(override if document.has(override) else path)
+
+
+def _check_ranges(settings: Settings, document: Document) -> None:
+    serving, release, network = settings.serving, settings.release, settings.network
+
+    def refuse(section: str, key: str, says: str, hint: str) -> SettingsError:
+        return SettingsError(_at(document, settings.env, section, key) + f"{section}.{key} {says}", hint)
+
+    if serving.max_instances < serving.instance_count:
+        raise refuse(
+            "serving",
+            "max_instances",
+            f"({serving.max_instances}) is below serving.instance_count ({serving.instance_count})",
+            "Equal numbers mean no autoscaling.",
+        )
+    if settings.operations.runs_days < settings.training.cache_days + 7:
+        raise refuse(
+            "operations",
+            "runs_days",
+            f"({settings.operations.runs_days}) must be at least training.cache_days + 7"
+            f" ({settings.training.cache_days + 7})",
+            "A cached step names objects of its run: they must outlive the cache.",
+        )
+    if release.strategy == "linear" and release.percent < 10:
+        # DeploymentConfig, LinearStepSize: 10-50 % of the capacity.
+        raise refuse(
+            "release", "percent", f"({release.percent}) is too small for steps of a linear release", "10 to 50."
+        )
+    if network.vpc == "existing":
+        for key in ("subnet_ids", "security_group_ids"):
+            if not getattr(settings.aws.existing, key):
+                raise refuse(
+                    "network",
+                    "vpc",
+                    f"is existing, but aws.existing.{key} is empty",
+                    "Name the subnets and security groups of the jobs and the endpoint, or set network.vpc to create.",
+                )
+    try:
+        prefix = ipaddress.IPv4Network(network.cidr).prefixlen
+    except ValueError as error:
+        raise refuse("network", "cidr", f"is no network: {error}", "For example 10.20.0.0/16.") from None
+    if not 16 <= prefix <= 24:
+        raise refuse("network", "cidr", f"({network.cidr}) must be between /16 and /24", "It is cut into 16 subnets.")
+    for key in ("min", "min_per_slice", "max"):
+        for metric, limit in getattr(settings.gate, key).items():
+            if limit < 0 or (limit > 1 and metric not in _UNBOUNDED):
+                raise SettingsError(
+                    _at(document, settings.env, "gate", key, metric) + f"gate.{key}.{metric} ({limit}) is out of range",
+                    "It is a share: 0 to 1, so 70 percent is 0.70." if limit > 1 else "It must be 0 or more.",
+                )
+
+
+def _check_pairs(settings: Settings, document: Document) -> None:
+    flat = settings.model_dump()
+    for rule in yaml.load(FORBIDDEN_PAIRS.read_text(encoding="utf-8"), Loader=Loader):  # noqa: S506 (a safe loader)
+        if all(_holds(_lookup(flat, key), wanted) for key, wanted in rule["when"].items()):
+            keys = [key for key in rule["when"] if key != "env"]
+            values = ", ".join(f"{key}: {short(_lookup(flat, key))}" for key in keys)
+            raise SettingsError(
+                _at(document, settings.env, *keys[0].split(".")) + f"these settings exclude each other ({values})",
+                f"{rule['says']}\nRule {rule['id']}, {rule['date']}: {rule['source']}",
+            )
+
+
+def _lookup(value: Any, dotted: str) -> Any:
+    for part in dotted.split("."):
+        value = value[part]
+    return value
+
+
+def _holds(value: Any, wanted: Any) -> bool:
+    if not isinstance(wanted, dict):
+        return bool(value == wanted)
+    ((operator, operand),) = wanted.items()
+    match operator:
+        case "is_not":
+            return bool(value != operand)
+        case "contains":
+            return operand in value
+        case "above":
+            return bool(value > operand)
+        case "not_empty":
+            return bool(value) is operand
+    raise SettingsError(f"forbidden_pairs.yaml: unknown operator {operator!r}")
