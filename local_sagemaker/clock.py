@@ -18,6 +18,7 @@ class Clock:
         self._file = file
         self._changed = threading.Condition()
         self._offset = 0.0
+        self._moves = 0
         if file is not None and file.exists():
             self._offset = float(file.read_text())
 
@@ -40,20 +41,30 @@ class Clock:
             self._offset += seconds
             if self._file is not None:
                 self._file.write_text(repr(self._offset))
+            self._moves += 1
             self._changed.notify_all()
         return self.time()
 
-    def wait_until(self, deadline: float, stop: threading.Event, longest: float = 1.0) -> None:
+    @property
+    def moves(self) -> int:
+        """Grows whenever the clock is moved or :meth:`wake` is called; give it to :meth:`wait_until`."""
+        return self._moves
+
+    def wait_until(
+        self, deadline: float, stop: threading.Event, longest: float = 1.0, since: int | None = None
+    ) -> None:
         """Sleep until ``deadline`` (this clock) or ``longest`` real seconds, or until the clock is moved or ``stop`` set.
 
-        A caller loops: it looks at the time again whatever ended the wait. Whoever sets ``stop`` calls :meth:`wake`.
+        ``since``: the value of :attr:`moves` before the caller looked for work; had it grown meanwhile, nobody sleeps.
+        A caller loops: it looks again whatever ended the wait. Whoever sets ``stop`` calls :meth:`wake`.
         """
         with self._changed:
             left = min(deadline - self.time(), longest)
-            if left > 0 and not stop.is_set():
+            if left > 0 and not stop.is_set() and since in (None, self._moves):
                 self._changed.wait(left)
 
     def wake(self) -> None:
         """End every wait."""
         with self._changed:
+            self._moves += 1
             self._changed.notify_all()

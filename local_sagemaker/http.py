@@ -43,7 +43,7 @@ class Handler(MotoRequestHandler):
         self.environ = environ = self.make_environ()
         body = None
         if not environ.get("wsgi.input_terminated"):
-            body = LimitedStream(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))  # type: ignore[arg-type]
+            body = LimitedStream(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = body
         answer = _Answer(self)
         try:

@@ -208,7 +208,7 @@ class Lambdas:
         worker.begin(request_id)
         header: dict[str, Any] = {"request_id": request_id, "arn": function.function_arn}
         header["deadline"] = time.time() + function.timeout
-        error: str | None = None
+        failure: str | None = None
         try:
             if not worker.ready:
                 worker.connection.settimeout(INIT_SECONDS + function.timeout)
@@ -218,14 +218,14 @@ class Lambdas:
             worker.connection.settimeout(function.timeout)
             lambda_worker.send(worker.connection, header, payload)
             answer, body = lambda_worker.receive(worker.connection)
-            error = "Unhandled" if answer["failed"] else None
+            failure = "Unhandled" if answer["failed"] else None
             lines = worker.end(2)
             self._give_back(key, worker)
         except TimeoutError:
             worker.stop()
             worker.child.wait(5)
             text = f"Task timed out after {function.timeout:.2f} seconds"
-            body, error = _error("Sandbox.Timedout", f"RequestId: {request_id} Error: {text}"), "Unhandled"
+            body, failure = _error("Sandbox.Timedout", f"RequestId: {request_id} Error: {text}"), "Unhandled"
             lines = [*worker.end(0), f"{self._instant()} {request_id} {text}"]
             stream.write(lines[-1])
         except (EOFError, OSError):
@@ -233,12 +233,12 @@ class Lambdas:
             code = worker.child.wait(5) or 0
             how = "signal: killed" if code < 0 else f"exit status {code}"
             body = _error("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited with error: {how}")
-            error = "Unhandled"
+            failure = "Unhandled"
             lines = [*worker.end(0), f"RequestId: {request_id} Error: Runtime exited with error: {how}"]
             stream.write(lines[-1])
         if len(body) > LARGEST_RESPONSE:
             text = f"Response payload size exceeded maximum allowed payload size ({LARGEST_RESPONSE} bytes)."
-            body, error = _error("Function.ResponseSizeTooLarge", text), "Unhandled"
+            body, failure = _error("Function.ResponseSizeTooLarge", text), "Unhandled"
         milliseconds = (time.monotonic() - started) * 1000
         end = [
             f"END RequestId: {request_id}",
@@ -248,7 +248,7 @@ class Lambdas:
         for line in end:
             stream.write(line)
         log = "\n".join([f"START RequestId: {request_id} Version: {version}", *lines, *end, ""])
-        return LambdaResult(200, body, error, log.encode()[-4096:].decode(errors="ignore"), version)
+        return LambdaResult(200, body, failure, log.encode()[-4096:].decode(errors="ignore"), version)
 
     def _take(self, function: Any) -> tuple[_Worker, str]:
         """A worker for this code and configuration: a warm one, or a new one. Outdated ones end."""

@@ -6,6 +6,7 @@ Files given to a job are its own copies: whatever the job does to them, the stor
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import json
 import os
@@ -169,7 +170,7 @@ class Objects:
         found = self._bucket(bucket).keys.get(key)
         return found if isinstance(found, FakeKey) else None
 
-    def _matching(self, uri: str) -> list[tuple[str, Any]]:
+    def _matching(self, uri: str) -> builtins.list[tuple[str, Any]]:
         from moto.s3.models import FakeKey
 
         bucket, prefix = split(uri)

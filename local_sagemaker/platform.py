@@ -19,6 +19,7 @@ from local_sagemaker.lambdas import Lambdas
 from local_sagemaker.logs import Logs
 from local_sagemaker.objects import Objects
 from local_sagemaker.roles import Roles
+from local_sagemaker.schedules import Schedules
 from local_sagemaker.state import State
 from local_sagemaker.store import Store
 
@@ -57,7 +58,8 @@ class Platform:
         self.roles = Roles(account_id, lambda: self.endpoint_url, self.state.changed)
         self.objects = Objects(account_id, self.blobs, self.state.changed)
         self.lambdas = Lambdas(account_id, state_dir / "lambda", self.children, self.logs, self.roles, self.clock.time)
-        self.events = Events(account_id, self.store, self.clock, self.lambdas, self.state.changed)
+        self.events = Events(self)
+        self.schedules = Schedules(self)
 
     def caller_arn(self, response: Any) -> str:
         """Who makes the API call that moto's ``response`` object handles."""

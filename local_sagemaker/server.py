@@ -71,6 +71,7 @@ def serve(state_dir: Path, account_id: str, region: str, port: int = 0, parallel
         for room in rooms:
             room.start()
         platform.events.start()
+        platform.schedules.start()
         _write_server_file(platform)
         _log.info("listening on %s", platform.endpoint_url)
         try:
@@ -78,6 +79,7 @@ def serve(state_dir: Path, account_id: str, region: str, port: int = 0, parallel
         finally:
             for room in reversed(rooms):
                 room.stop()
+            platform.schedules.stop()
             platform.events.stop()
             platform.lambdas.stop()
             platform.children.stop()

@@ -209,7 +209,8 @@ def _services() -> list[str]:
     """The services that moto made a backend for, under the names that ``get_backend`` takes."""
     from moto.core.base_backend import BackendDict
 
-    modules = {type_of(backends).split(".")[1] for backends in BackendDict._instances}
+    instances: list[Any] = BackendDict._instances  # type: ignore[misc]
+    modules = {type_of(backends).split(".")[1] for backends in instances}
     return sorted(modules - _NOT_STORED)
 
 

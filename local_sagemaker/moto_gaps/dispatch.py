@@ -126,7 +126,7 @@ def _send(answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]
     if not any(name.lower() == "content-length" for name, _ in listed):
         listed.append(("Content-Length", str(len(body))))
     start_response(f"{status} ", listed)
-    return [body] if isinstance(body, bytes) else body  # type: ignore[no-any-return]
+    return [body] if isinstance(body, bytes) else body
 
 
 def _crashed(environ: dict[str, Any], service: str, error: Exception) -> Answer:

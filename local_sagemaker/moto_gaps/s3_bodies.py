@@ -296,7 +296,7 @@ def _install_multipart(blobs: BlobStore) -> None:
             self.metadata.get("x-amz-checksum-algorithm"), self.metadata.get("x-amz-checksum-type")
         )
         md5s = hashlib.md5(usedforsecurity=False)
-        parts = []
+        parts: list[Any] = []
         for number, etag in body:
             part = self.parts.get(number)
             if part is None or part.etag.strip('"') != etag.strip('"'):
