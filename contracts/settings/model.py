@@ -39,26 +39,24 @@ def _arn(resource: str) -> Any:
     )
 
 
-RoleArn = Annotated[str, _arn("role")]
+RoleArn = Annotated[str | None, _arn("role")]
+Subnet = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
+SecurityGroup = Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
 
 
 class Existing(Section):
     """Parts of the account to reuse instead of making them; what is not named is made."""
 
-    vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = None
-    subnet_ids: (
-        Annotated[tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")], ...], Field(max_length=16)] | None
-    ) = None
-    security_group_ids: (
-        Annotated[tuple[Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")], ...], Field(max_length=5)] | None
-    ) = None
+    vpc_id: Annotated[str | None, Field(pattern=r"^vpc-[0-9a-f]{8,17}$", description="for example vpc-0a1b2c3d")] = None
+    subnet_ids: Annotated[tuple[Subnet, ...] | None, Field(max_length=16)] = None
+    security_group_ids: Annotated[tuple[SecurityGroup, ...] | None, Field(max_length=5)] = None
     bucket: str | None = None
-    permissions_boundary: Annotated[str, _arn("policy")] | None = None
-    pipeline_role: RoleArn | None = None
-    job_role: RoleArn | None = None
-    endpoint_role: RoleArn | None = None
-    deployer_role: RoleArn | None = None
-    oidc_provider: Annotated[str, _arn("oidc-provider")] | None = None
+    permissions_boundary: Annotated[str | None, _arn("policy")] = None
+    pipeline_role: RoleArn = None
+    job_role: RoleArn = None
+    endpoint_role: RoleArn = None
+    deployer_role: RoleArn = None
+    oidc_provider: Annotated[str | None, _arn("oidc-provider")] = None
 
 
 class Aws(Section):

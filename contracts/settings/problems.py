@@ -33,7 +33,7 @@ _KINDS = {
 
 def explain(error: ValidationError, document: Document, env: str) -> SettingsError:
     """One SettingsError that lists every problem."""
-    lines = []
+    found: list[tuple[int, str]] = []
     hints = []
     for problem in error.errors(include_url=False):
         path = tuple(str(part) for part in problem["loc"] if part != "[key]")
@@ -44,11 +44,12 @@ def explain(error: ValidationError, document: Document, env: str) -> SettingsErr
         if problem["type"] == "extra_forbidden" or unknown_metric:
             known = list(METRICS) if unknown_metric else fields(path[:-1])
             near = difflib.get_close_matches(path[-1], known, 1, cutoff=0.5)
-            suggestion = f"; did you mean {near[0]}?" if near else ""
-            lines.append(f"{document.at(where)}{name} is not a setting{suggestion}")
             hints.append(f"{'.'.join(path[:-1]) or 'The file'} takes: {', '.join(known)}.")
+            says = name + " is not a setting" + (f"; did you mean {near[0]}?" if near else "")
         else:
-            lines.append(f"{document.at(where)}{name}: {short(problem['input'])} is not allowed ({_allowed(problem)})")
+            says = name + f": {short(problem['input'])} is not allowed ({_allowed(problem)})"
+        found.append((document.lines.get(where, 0), document.at(where) + says))
+    lines = [text for _, text in sorted(found)]
     if len(lines) == 1:
         return SettingsError(lines[0], "\n".join(hints))
     body = [f"  {line}" for line in lines]
