@@ -1,0 +1,87 @@
+"""``approve``, ``reject``, ``deploy``: what a release owner decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from contracts.errors import FactoryError
+from cv_factory.cli.common import Cli, verb
+from cv_factory.cli.pipeline import again
+
+if TYPE_CHECKING:
+    from deployment import Decision
+
+Package = Annotated[
+    str | None, typer.Argument(metavar="[PACKAGE]", help="Version or ARN. Default: the newest that waits.")
+]
+
+
+def register(root: typer.Typer) -> None:
+    verb(root, "approve", example='cv-factory approve 3 --why "better on poly cells"')(approve)
+    verb(root, "reject", example='cv-factory reject 3 --why "misses cracked cells"')(reject)
+    verb(root, "deploy", example="cv-factory deploy")(deploy)
+
+
+def approve(
+    cli: Cli,
+    package: Package = None,
+    why: Annotated[str, typer.Option(help="Kept with the package.")] = "",
+) -> None:
+    """Approve a model package. Its deployment starts by itself."""
+    import deployment
+    from cv_factory.operations import release
+
+    target = cli.target
+    cli.announce_change()
+    decision = deployment.approve(target.session, release.settings_of(target), package, why)
+    _tell(cli, decision)
+    if decision.changed and not cli.json:
+        cli.screen.say(f"The deployment follows. See it: {again(cli, 'status')}")
+
+
+def reject(
+    cli: Cli,
+    package: Package = None,
+    why: Annotated[str, typer.Option(help="The reason; it is kept with the package.")] = "",
+) -> None:
+    """Reject a model package. If it is served, the highest approved version takes its place."""
+    import deployment
+    from cv_factory.operations import release
+
+    target = cli.target
+    cli.announce_change()
+    _tell(cli, deployment.reject(target.session, release.settings_of(target), package, why))
+
+
+def deploy(
+    cli: Cli,
+    package: Annotated[str | None, typer.Option("--package", help="Pin this approved version or ARN.")] = None,
+    why: Annotated[str, typer.Option(help="Kept with the pin.")] = "",
+) -> None:
+    """Bring the endpoint to what is approved, and try again what failed. Without --package a pin is removed."""
+    import deployment
+    from cv_factory.operations import release
+
+    target = cli.target
+    cli.announce_change()
+    outcome = deployment.deploy(target.session, release.settings_of(target), package, why)
+    if cli.json:
+        cli.screen.document(outcome.to_json())
+    else:
+        cli.screen.say(outcome.message)
+    if not outcome.ok:
+        raise FactoryError(outcome.message, f"See: {again(cli, 'status')}")
+
+
+def _tell(cli: Cli, decision: Decision) -> None:
+    if cli.json:
+        cli.screen.document(
+            {
+                "model_package_arn": decision.package_arn, "version": decision.version,
+                "before": decision.before, "after": decision.after, "message": decision.message,
+            }
+        )  # fmt: skip
+    else:
+        cli.screen.say(decision.message)

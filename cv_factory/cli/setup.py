@@ -1,0 +1,45 @@
+"""``init`` and ``infra``: what comes before the first run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cv_factory.cli.common import Cli, root_cli, verb
+
+
+def register(root: typer.Typer) -> None:
+    verb(root, "init", example="cv-factory init ./photos")(init)
+    root.command(
+        "infra",
+        epilog="Example: cv-factory --env dev infra apply",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        add_help_option=True,
+    )(infra)
+
+
+def init(
+    cli: Cli,
+    source: Annotated[str, typer.Argument(metavar="FOLDER|elpv|s3://…", help="Where the images are.")] = "elpv",
+) -> None:
+    """Write a commented factory.yaml for a folder of images into the current folder."""
+    from cv_factory.operations import init as operation
+
+    file = operation.write_settings(source, Path.cwd())
+    if cli.json:
+        cli.screen.document({"file": str(file)})
+    else:
+        cli.screen.say(f"Wrote {file}. Next: cv-factory local up, then cv-factory run")
+
+
+def infra(ctx: typer.Context) -> None:
+    """Terraform for the environment's base: bootstrap, plan, apply, destroy, output, …
+
+    Options of cv-factory itself stand before the word infra; everything after it is Terraform's.
+    """
+    from cv_factory.operations import infra as operation
+
+    cli = root_cli(ctx)
+    raise typer.Exit(operation.run(cli.settings, cli.file, ctx.args, yes=cli.yes, say=cli.screen.say))

@@ -1,0 +1,141 @@
+"""What needs only the control plane works against plain moto; what does not says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts import source
+from tests.cv_factory.cli.conftest import Call
+from tests.cv_factory.helpers import Cloud
+
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DEFINITION = json.dumps({"Version": "2020-12-01", "Parameters": [], "Steps": []})
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The SDK's part is tested elsewhere and costs seconds: here a build is counted."""
+    import pipeline_definition
+
+    calls: list[Any] = []
+
+    def build(settings: Any) -> str:
+        calls.append(settings)
+        return DEFINITION
+
+    monkeypatch.setattr(pipeline_definition, "build", build)
+    return calls
+
+
+def _push_images(aws: Cloud) -> None:
+    """Put an image manifest under the source tags, as a build does."""
+    ecr = aws.client("ecr")
+    for image in ("training", "inference"):
+        ecr.create_repository(repositoryName=f"shapes-dev/{image}")
+        ecr.put_image(
+            repositoryName=f"shapes-dev/{image}",
+            imageTag=source.source_tag(image),
+            imageManifest=json.dumps(
+                {"schemaVersion": 2, "mediaType": MANIFEST, "config": {"digest": image}, "layers": []}
+            ),
+            imageManifestMediaType=MANIFEST,
+        )
+
+
+def test_import_upsert_start_status_stop(aws: Cloud, call: Call, photos: Any, built: list[Any], folder: Path) -> None:
+    photos()
+    _push_images(aws)
+    answer = call("--env", "dev", "data", "import", "photos")
+    assert answer.code == 0
+    assert "account 123456789012, region eu-west-1" in answer.out and aws.url in answer.out
+    assert "cat" in answer.out and "Dataset s3://shapes-dev-data-123456789012/datasets/" in answer.out
+
+    assert call("--env", "dev", "pipeline", "upsert", "--json").document["action"] == "created"
+    assert call("--env", "dev", "pipeline", "upsert", "--json").document["action"] == "unchanged"
+    assert len(built) == 1  # the definition is kept in the state folder
+    role = aws.client("sagemaker").describe_pipeline(PipelineName="shapes-dev")["RoleArn"]
+    assert role == "arn:aws:iam::123456789012:role/shapes-dev-pipeline"
+
+    started = call("--env", "dev", "pipeline", "start", "--json")
+    assert started.code == 0, started.err
+    arn = started.document["execution_arn"]
+    given = aws.client("sagemaker").list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)
+    values = {item["Name"]: item["Value"] for item in given["PipelineParameters"]}
+    assert values["DatasetUri"].startswith("s3://shapes-dev-data-123456789012/datasets/")
+    assert values["CheckpointUri"].startswith("s3://shapes-dev-artifacts-123456789012/checkpoints/")
+    assert values["TrainingImageDigest"].startswith("sha256:") and values["Approval"] == "manual"
+
+    status = call("--env", "dev", "status")
+    assert status.code == 1
+    assert "does not know ListPipelineExecutionSteps" in status.err and "cv-factory local up" in status.err
+
+    stopped = call("--env", "dev", "pipeline", "stop", "--json")  # moto ends an execution the moment it starts
+    assert stopped.document == {"execution_arn": arn, "stopping": False}
+
+
+def test_changed_definition_updates_the_pipeline(aws: Cloud, call: Call, built: list[Any], folder: Path) -> None:
+    assert call("--env", "dev", "pipeline", "upsert", "--json").document["action"] == "created"
+    text = (folder / "factory.yaml").read_text(encoding="utf-8")
+    (folder / "factory.yaml").write_text(text + "training: {max_minutes: 90}\n", encoding="utf-8")
+    assert call("--env", "dev", "pipeline", "upsert", "--json").document["action"] == "unchanged"
+    assert len(built) == 2
+    aws.client("sagemaker").update_pipeline(PipelineName="shapes-dev", PipelineDefinition="{}")
+    assert call("--env", "dev", "pipeline", "upsert", "--json").document["action"] == "updated"
+
+
+def test_start_without_images_says_how_they_get_there(aws: Cloud, call: Call, photos: Any) -> None:
+    photos()
+    call("--env", "dev", "data", "import", "photos")
+    answer = call("--env", "dev", "pipeline", "start")
+    assert answer.code == 1
+    assert f"shapes-dev/training:{source.source_tag('training')}, is not in the registry" in answer.err
+    assert "make images ENV=dev" in answer.err
+    assert call("--env", "dev", "images").code == 1
+    _push_images(aws)
+    assert call("--env", "dev", "images", "--json").document["training"]["digest"].startswith("sha256:")
+
+
+def test_start_without_data_or_pipeline(aws: Cloud, call: Call, photos: Any) -> None:
+    answer = call("--env", "dev", "pipeline", "start")
+    assert answer.code == 1 and "./photos is not imported yet" in answer.err
+    photos()
+    call("--env", "dev", "data", "import", "photos")
+    _push_images(aws)
+    answer = call("--env", "dev", "pipeline", "start")
+    assert answer.code == 1 and "there is no pipeline shapes-dev" in answer.err and "pipeline upsert" in answer.err
+
+
+def test_automatic_approval_by_option(aws: Cloud, call: Call, photos: Any, built: list[Any]) -> None:
+    photos()
+    call("--env", "dev", "data", "import", "photos")
+    _push_images(aws)
+    call("--env", "dev", "pipeline", "upsert")
+    arn = call("--env", "dev", "pipeline", "start", "--approval", "automatic", "--json").document["execution_arn"]
+    given = aws.client("sagemaker").list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)
+    assert {"Name": "Approval", "Value": "automatic"} in given["PipelineParameters"]
+    answer = call("--env", "dev", "pipeline", "start", "--approval", "perhaps")
+    assert answer.code == 2 and "manual, automatic" in answer.err
+
+
+def test_unknown_execution(aws: Cloud, call: Call, built: list[Any]) -> None:
+    call("--env", "dev", "pipeline", "upsert")
+    answer = call("--env", "dev", "status", "abcdefghijkl")
+    assert answer.code == 2 and "no execution 'abcdefghijkl'" in answer.err
+    answer = call("--env", "dev", "status")
+    assert answer.code == 2 and "has not run yet" in answer.err
+
+
+def test_release_verbs_without_a_base_say_what_makes_it(aws: Cloud, call: Call) -> None:
+    aws.client("s3").create_bucket(
+        Bucket="shapes-dev-artifacts-123456789012", CreateBucketConfiguration={"LocationConstraint": aws.region}
+    )
+    answer = call("--env", "dev", "approve")
+    assert answer.code == 1 and "release/settings.json is missing" in answer.err and "infra apply" in answer.err
+
+
+def test_predict_without_endpoint_or_file(aws: Cloud, call: Call, folder: Path) -> None:
+    assert call("--env", "dev", "predict", "nothing.png").code == 2
