@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-
 Pixels = NDArray[np.uint8]
 
 
@@ -37,5 +36,3 @@ def shrink(batch: Tensor, size: int) -> Tensor:
         return batch
     resized = functional.interpolate(batch, size=(size, size), mode="bilinear", antialias=True)
     return resized.contiguous(memory_format=torch.channels_last)
-
-

@@ -63,9 +63,12 @@ def latest(folder: Path, fingerprint: str) -> Checkpoint | None:
     if not folder.is_dir():
         return None
     own = _own(folder, fingerprint)
-    passed = sorted({path for path in folder.glob("*.safetensors")} - {path for _, path in own})
+    passed = sorted(set(folder.glob("*.safetensors")) - {path for _, path in own})
     for path in passed:
-        print(f"WARNING: checkpoint {path.name} belongs to another training (this one is {fingerprint}); ignored", flush=True)
+        print(
+            f"WARNING: checkpoint {path.name} belongs to another training (this one is {fingerprint}); ignored",
+            flush=True,
+        )
     for leftover in folder.glob(f".{fingerprint}-*.tmp"):
         leftover.unlink(missing_ok=True)
     for _, path in own:

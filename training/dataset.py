@@ -1,8 +1,8 @@
 """Writing and reading prepared datasets (:mod:`contracts.dataset`). Only numpy, no torch.
 
-One instance writes ``manifest.json``. Of n instances each writes ``part-<instance>.json``, a manifest of its own shards;
-readers merge the parts and fail on a gap. Shards are plain ``.npy`` files, read as memory maps; the same images give
-the same bytes.
+One instance writes ``manifest.json``. Of n instances each writes ``part-<instance>.json``, a manifest of its own
+shards; readers merge the parts and fail on a gap. Shards are plain ``.npy`` files, read as memory maps; the same images
+give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 from contracts import archives, hashing, jsonio
 from contracts.dataset import (
     MANIFEST,
-    SPLITS,
     TEST,
-    TRAIN,
     Dropped,
     ImportedDataset,
     ImportedImage,
@@ -292,20 +290,14 @@ def _common(part: PreparedDataset) -> PreparedDataset:
     return replace(part, shards=(), images=(), dropped=())
 
 
-def check_classes(manifest: PreparedDataset) -> None:
-    """Every class has an image in every split.
+def check_classes(classes: Iterable[str], present: set[str]) -> None:
+    """Every class is ``present`` among the training images.
 
     Raises:
-        DataError: names the class and the split.
+        DataError: names the class that is not.
     """
-    split_of = manifest.split_of()
-    present = {(image.label, split_of[image.shard]) for image in manifest.images}
-    for split in SPLITS:
-        for label in manifest.classes:
-            if (label, split) not in present:
-                raise DataError(
-                    f"class {label!r} has no image in the {split} split",
-                    "Add images of it, or remove the class, and import the data again."
-                    if split == TRAIN
-                    else "Add images of it (with protocol group: of further groups) and import the data again.",
-                )
+    for label in classes:
+        if label not in present:
+            raise DataError(
+                f"class {label!r} has no usable training image", "Add images of it and import the data again."
+            )

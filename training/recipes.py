@@ -15,7 +15,6 @@ from typing import Any
 from contracts import hashing
 from contracts.errors import UsageError
 
-
 #: Option -> what a value must be, whether it is.
 _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "input_size": ("32 to 1024", lambda value: 32 <= value <= 1024),
