@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import os
 import tarfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -76,7 +77,7 @@ def extract(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_memb
                 if PurePosixPath(member.name).is_absolute() or ".." in PurePosixPath(member.name).parts:
                     raise ContractError(f"{archive.name} holds {member.name!r}, which would leave its folder")
                 tar.extract(member, folder, filter="data")
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, OSError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ContractError(f"{archive.name} is not a readable tar archive: {error}") from None

@@ -48,8 +48,7 @@ def refused(file: Path, text: str, env: str = "local") -> SettingsError:
 
 def test_environments_are_merged_key_by_key_one_level_deep(file: Path) -> None:
     file.write_text(
-        GOOD
-        + "  lab:\n    gate: {min: {f1: 0.5}}\n    network: {isolated: [train]}\n    training: {volume_gb: 50}\n",
+        GOOD + "  lab:\n    gate: {min: {f1: 0.5}}\n    network: {isolated: [train]}\n    training: {volume_gb: 50}\n",
         encoding="utf-8",
     )
     local, dev, prod, lab = (settings.load(file, env) for env in ("local", "dev", "prod", "lab"))
@@ -317,7 +316,6 @@ BREAKS = {
     "isolated-endpoint-with-image-url": (
         "network: {isolated: [endpoint]}\nserving: {image_url_hosts: [images.example.com]}", "local", 2,
     ),
-    "isolated-distributed-spot": ("network: {isolated: [train]}\ntraining: {instance_count: 2}", "local", 2),
 }  # fmt: skip
 
 
