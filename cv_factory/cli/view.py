@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,11 @@ def status_text(step: Step) -> str:
     return f"{step.status} (cache)" if step.cache_hit else step.status
 
 
-def table(execution: Execution, *, waiting: bool, last_line: str = "") -> Table:
-    """Steps with status and seconds; with ``waiting``, the main steps that have not started too."""
+def table(execution: Execution, *, waiting: bool, last_lines: Mapping[str, str] | None = None) -> Table:
+    """Steps with status and seconds; with ``waiting``, the main steps that have not started too.
+
+    ``last_lines``: step name -> the last line of its log, shown while it runs.
+    """
     from rich.table import Table
 
     result = Table(box=None, pad_edge=False, show_header=False, caption_justify="left")
@@ -46,7 +49,7 @@ def table(execution: Execution, *, waiting: bool, last_line: str = "") -> Table:
     shown = visible(execution)
     for step in shown:
         colour = _COLOURS.get(step.status, "default")
-        note = last_line if step.status == "Executing" else step.failure
+        note = (last_lines or {}).get(step.name, "") if step.status == "Executing" else step.failure
         result.add_row(step.name, f"[{colour}]{status_text(step)}[/]", f"{step.seconds:.1f} s", _plain(note))
     if waiting and execution.running:
         there = {step.name for step in shown}
@@ -82,15 +85,15 @@ class _Live:
     def __init__(self, live: Any, last_line: Callable[[Step], str]) -> None:
         self._live = live
         self._last_line = last_line
-        self._line = ""
+        self._lines: dict[str, str] = {}
         self._read = 0.0
 
     def show(self, execution: Execution) -> None:
         running = next((step for step in execution.steps if step.status == "Executing" and step.job), None)
         if running is not None and time.monotonic() - self._read > _LOG_EVERY:
-            self._line = self._last_line(running)
+            self._lines = {running.name: self._last_line(running)}
             self._read = time.monotonic()
-        self._live.update(table(execution, waiting=True, last_line=self._line), refresh=True)
+        self._live.update(table(execution, waiting=True, last_lines=self._lines), refresh=True)
 
 
 class _Lines:

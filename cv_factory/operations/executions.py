@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 SUCCEEDED, FAILED, STOPPED = "Succeeded", "Failed", "Stopped"
 RUNNING = ("Executing", "Stopping", "Starting")
-#: Seconds between two looks, local and on AWS (ListPipelineExecutionSteps is throttled per account).
-_PAUSES = {True: 0.5, False: 5.0}
+#: Seconds between two looks: soon after a change, later while nothing changes; (shortest, longest), local and on AWS,
+#: where ListPipelineExecutionSteps is throttled per account.
+_PAUSES = {True: (0.25, 2.0), False: (5.0, 10.0)}
 #: How an endpoint says that it does not know an operation: moto's server, AWS's own answer, other emulators.
 _UNKNOWN_OPERATION = (
     "500",
@@ -167,12 +168,16 @@ def _step(item: dict[str, Any], now: datetime) -> Step:
 
 def follow(target: Target, arn: str, changed: Callable[[Execution], None]) -> Execution:
     """Call ``changed`` with every look at an execution until it has ended; the last look."""
-    pause = _PAUSES[target.is_local]
+    shortest, longest = _PAUSES[target.is_local]
+    pause, last = shortest, None
     while True:
         execution = describe(target, arn)
         changed(execution)
         if not execution.running:
             return execution
+        now = [(step.name, step.status) for step in execution.steps]
+        pause = shortest if now != last else min(pause * 1.3, longest)
+        last = now
         time.sleep(pause)
 
 
