@@ -28,7 +28,7 @@ def main() -> int:
             arguments.port,
             arguments.parallel_jobs,
         )
-    except (server.AlreadyRunning, server.PortInUse) as error:
+    except server.CannotServe as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

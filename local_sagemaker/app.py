@@ -41,7 +41,7 @@ class App:
                 return self._answer(
                     start_response, *self._admin.handle(environ["REQUEST_METHOD"], path, _body(environ))
                 )
-            if path.startswith("/endpoints/") and path.endswith("/invocations"):
+            if path.startswith("/endpoints/"):
                 return self._invoke_endpoint(environ, start_response)
             return self._aws(environ, start_response)
         except Exception as error:
@@ -49,7 +49,7 @@ class App:
             return self._answer(start_response, 400, {"__type": "InternalFailure", "message": repr(error)})
 
     def _invoke_endpoint(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        name = unquote(environ["PATH_INFO"].split("/")[2])
+        _, _, name, verb = f"{environ['PATH_INFO']}///".split("/")[:4]
         authorization = environ.get("HTTP_AUTHORIZATION", "").split("/")
         region = authorization[2] if len(authorization) > 2 else self._platform.region
         headers = {
@@ -58,7 +58,9 @@ class App:
             if key.startswith("HTTP_") or key in ("CONTENT_TYPE", "CONTENT_LENGTH")
         }
         try:
-            status, answer_headers, body = self._platform.fleets.invoke(name, region, _body(environ), headers)
+            status, answer_headers, body = self._platform.fleets.invoke(
+                unquote(name), region, _body(environ), headers, verb
+            )
         except ApiError as error:
             answer = {"message": error.message, "Message": error.message}
             return self._answer(start_response, error.status, answer, {"x-amzn-ErrorType": error.code})

@@ -200,7 +200,7 @@ class Events:
                         )
                     )
                 routed = {"state": "routed"}
-                self._store.update(_EVENT, "", identity, lambda body: body.update(routed))
+                self._store.update(_EVENT, "", identity, lambda stored: stored.update(routed))
             self._prune()
         with self._lock:
             self._unrouted.remove(identity)

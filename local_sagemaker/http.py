@@ -8,7 +8,6 @@ connection instead of thousands, and it sends head and body together.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -132,15 +131,6 @@ def _framed(data: bytes, chunked: bool) -> bytes:
 
 def _no_write(data: bytes) -> None:
     raise RuntimeError("write() of WSGI is not supported")
-
-
-def listen(port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 takes a free one.
-
-    Raises:
-        OSError: the port is taken.
-    """
-    return socket.create_server(("127.0.0.1", port), backlog=128)
 
 
 def make(listener: socket.socket, app: Any) -> BaseWSGIServer:

@@ -52,7 +52,7 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 class _Formatter(logging.Formatter):
     """Lambda's text log format: level, instant, request id, message."""
 
-    converter = staticmethod(time.gmtime)  # type: ignore[assignment]
+    converter = staticmethod(time.gmtime)
     request_id = ""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -68,3 +68,14 @@ class Platform:
         backend = sts_backends[self.account_id]["aws"]
         arn: str = backend.get_caller_identity(response.access_key, response.region)[1]
         return arn
+
+    def principal_arn(self, caller_arn: str) -> str:
+        """``aws:PrincipalArn``: the role behind an assumed-role session, else the caller itself."""
+        parts = caller_arn.split(":", 5)
+        if len(parts) == 6 and parts[2] == "sts" and parts[5].startswith("assumed-role/"):
+            from moto.iam.models import iam_backends
+
+            name = parts[5].split("/")[1]
+            roles = iam_backends[self.account_id]["aws"].roles.values()
+            return next((role.arn for role in roles if role.name == name), f"arn:aws:iam::{parts[4]}:role/{name}")
+        return caller_arn

@@ -1,112 +1,122 @@
-"""The server process: loads the state, answers, and on SIGTERM ends its children and saves."""
+"""The server process: loads the state, answers, and on SIGTERM ends its children and saves.
+
+Order of a start: lock the state folder, take the port, end what a killed server left running, load the state, start the
+rooms, write ``server.json``. Order of a stop: the rooms, the children, then HTTP (children may call until they are gone),
+then the last snapshots.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import importlib
-import importlib.util
 import json
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from local_sagemaker import control, processes
+
+if TYPE_CHECKING:
+    from local_sagemaker.platform import Platform, Room
 
 _log = logging.getLogger(__name__)
 
 #: Modules whose import registers the handlers of SageMaker operations.
 HANDLERS = (
-    "local_sagemaker.registry", "local_sagemaker.models", "local_sagemaker.tags",
-    "local_sagemaker.endpoints.api", "local_sagemaker.jobs.api", "local_sagemaker.pipelines.api",
-)  # fmt: skip
+    "local_sagemaker.registry",
+    "local_sagemaker.models",
+    "local_sagemaker.tags",
+    "local_sagemaker.endpoints.api",
+    "local_sagemaker.jobs.api",
+    "local_sagemaker.pipelines.api",
+    "local_sagemaker.moto_gaps.sagemaker",
+)
 
 
-class AlreadyRunning(Exception):
-    """Another server uses this state folder."""
-
-
-class PortInUse(Exception):
-    """Another process listens on the port."""
+class CannotServe(Exception):
+    """The server cannot start here; the message says why and what would help."""
 
 
 def serve(state_dir: Path, account_id: str, region: str, port: int = 0, parallel_jobs: int = 2) -> None:
     """Run the server until SIGTERM or SIGINT.
 
     Raises:
-        AlreadyRunning, PortInUse.
+        CannotServe: another server uses the folder, another account's state is in it, or the port is taken.
     """
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(state_dir):
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with _locked(state_dir), _listening(port) as listener:
+        _check_account(state_dir, account_id)
         _prepare_moto(account_id)
-        from local_sagemaker import api, http, moto_gaps
-        from local_sagemaker.app import App
-        from local_sagemaker.platform import Platform
+        platform = _assemble(state_dir, account_id, region, listener, parallel_jobs)
 
-        try:
-            listener = http.listen(port)
-        except OSError as error:
-            raise PortInUse(f"port {port} on 127.0.0.1 cannot be used: {error.strerror}") from error
-        platform = Platform(state_dir, account_id, region)
-        platform.endpoint_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        platform.children.reap()
-        moto_gaps.install(platform)
-        for note in platform.state.load():
-            _log.warning(note)
-        platform.state.start()
-        for module in HANDLERS:
-            if _exists(module):
-                importlib.import_module(module)
-        rooms = _rooms(platform, parallel_jobs)
-        api.install(platform)
+        from local_sagemaker import http
+        from local_sagemaker.app import App
 
         server = http.make(listener, App(platform))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-        for room in rooms:
-            room.start()
-        platform.events.start()
-        platform.schedules.start()
-        _write_server_file(platform)
-        _log.info("listening on %s", platform.endpoint_url)
+        answering = threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True)
+        answering.start()
         try:
-            server.serve_forever()
+            for part in (*_rooms(platform), platform.events, platform.schedules):
+                part.start()
+            _write_server_file(platform)
+            _log.info("listening on %s", platform.endpoint_url)
+            stopping.wait()
+            _log.info("stopping")
         finally:
-            for room in reversed(rooms):
-                room.stop()
-            platform.schedules.stop()
-            platform.events.stop()
-            platform.lambdas.stop()
+            for part in (platform.schedules, *reversed(_rooms(platform)), platform.events, platform.lambdas):
+                part.stop()
             platform.children.stop()
+            server.shutdown()
+            server.server_close()
             platform.state.stop()
             platform.store.close()
             (state_dir / "server.json").unlink(missing_ok=True)
 
 
-def _rooms(platform: Any, parallel_jobs: int) -> list[Any]:
-    """The rooms that are there, in the order in which they start; they stop in the reverse order."""
-    rooms = []
-    for name, module, make in (
-        ("jobs", "local_sagemaker.jobs", lambda found: found.Jobs(platform, parallel=parallel_jobs)),
-        ("fleets", "local_sagemaker.endpoints", lambda found: found.Fleets(platform)),
-        ("executions", "local_sagemaker.pipelines", lambda found: found.Executions(platform)),
-    ):
+def _assemble(state_dir: Path, account_id: str, region: str, listener: socket.socket, parallel_jobs: int) -> Platform:
+    """All parts, with the stored state loaded; nothing runs yet."""
+    from local_sagemaker import api, moto_gaps
+    from local_sagemaker.endpoints import Fleets
+    from local_sagemaker.jobs import Jobs
+    from local_sagemaker.platform import Platform
+
+    platform = Platform(state_dir, account_id, region)
+    platform.endpoint_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    for name in platform.children.reap():
+        _log.warning("ended %s, which an earlier server left", name)
+    moto_gaps.install(platform)
+    for module in HANDLERS:
         if _exists(module):
-            try:
-                room = make(importlib.import_module(module))
-            except AttributeError:
-                continue
-            setattr(platform, name, room)
-            rooms.append(room)
-    return rooms
+            importlib.import_module(module)
+    api.install(platform)
+    for note in platform.state.load():
+        _log.warning(note)
+    platform.state.start()
+    platform.jobs = Jobs(platform, parallel=parallel_jobs)
+    platform.fleets = Fleets(platform)
+    if _exists("local_sagemaker.pipelines"):
+        platform.executions = importlib.import_module("local_sagemaker.pipelines").Executions(platform)
+    return platform
+
+
+def _rooms(platform: Platform) -> tuple[Room, ...]:
+    """In the order in which they start; they stop in the reverse order."""
+    return tuple(getattr(platform, name) for name in ("jobs", "fleets", "executions") if hasattr(platform, name))
 
 
 def _exists(module: str) -> bool:
+    import importlib.util
+
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -116,10 +126,12 @@ def _exists(module: str) -> bool:
 
 def _prepare_moto(account_id: str) -> None:
     """Settings that moto reads when it is imported."""
-    os.environ["MOTO_ACCOUNT_ID"] = account_id
-    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
-    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
-    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+    os.environ.update(
+        MOTO_ACCOUNT_ID=account_id,
+        MOTO_IAM_LOAD_MANAGED_POLICIES="true",
+        MOTO_EC2_LOAD_DEFAULT_AMIS="false",
+        MOTO_DISABLE_GLOBAL_CORS="true",  # no web page may read or change what is here
+    )
 
 
 @contextlib.contextmanager
@@ -134,18 +146,49 @@ def _locked(state_dir: Path, patience: float = 30.0) -> Iterator[None]:
             except OSError:
                 running = control.status(state_dir)
                 if running is not None:
-                    raise AlreadyRunning(f"a server answers at {running.endpoint_url} on {state_dir}") from None
+                    raise CannotServe(f"a server already runs on {state_dir}: {running.endpoint_url}") from None
                 if time.monotonic() > deadline:
-                    raise AlreadyRunning(f"another process holds {state_dir / 'lock'}") from None
+                    raise CannotServe(f"another process holds {state_dir / 'lock'}") from None
                 time.sleep(0.05)
         yield
 
 
-def _write_server_file(platform: Any) -> None:
+@contextlib.contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    try:
+        listener = socket.create_server(("127.0.0.1", port), backlog=128)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CannotServe(
+            f"port {port} on 127.0.0.1 cannot be used: {reason}. Choose another port, or 0 for a free one."
+        ) from error
+    with listener:
+        yield listener
+
+
+def _check_account(state_dir: Path, account_id: str) -> None:
+    if not (len(account_id) == 12 and account_id.isdigit()):
+        raise CannotServe(f"an account id has 12 digits, not {account_id!r}")
+    file = state_dir / "account"
+    if not file.exists():
+        file.write_text(account_id)
+    stored = file.read_text().strip()
+    if stored != account_id:
+        raise CannotServe(
+            f"the state in {state_dir} belongs to account {stored}, not {account_id}. "
+            f"Use another state folder, or remove this one to start empty."
+        )
+
+
+def _write_server_file(platform: Platform) -> None:
     document = {
-        "endpoint_url": platform.endpoint_url, "account_id": platform.account_id, "region": platform.region,
-        "pid": os.getpid(), "port": int(platform.endpoint_url.rsplit(":", 1)[1]), "started": processes.start_time(os.getpid()),
-    }  # fmt: skip
+        "endpoint_url": platform.endpoint_url,
+        "account_id": platform.account_id,
+        "region": platform.region,
+        "pid": os.getpid(),
+        "port": int(platform.endpoint_url.rsplit(":", 1)[1]),
+        "started": processes.start_time(os.getpid()),
+    }
     temporary = platform.state_dir / "server.json.new"
     temporary.write_text(json.dumps(document))
     temporary.rename(platform.state_dir / "server.json")

@@ -6,10 +6,17 @@ moto dispatches an action to the method of the same name of its responder class,
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
+
+
+#: Modules of this package with a function ``install(platform)``.
+SERVICES = (
+    "applicationautoscaling", "awslambda", "budgets", "cloudwatch", "ec2", "events", "kms", "s3", "sqs",
+)  # fmt: skip
 
 
 def install(platform: Platform) -> None:
@@ -18,3 +25,5 @@ def install(platform: Platform) -> None:
 
     dispatch.install()
     s3_bodies.install(platform.blobs)
+    for service in SERVICES:
+        importlib.import_module(f"local_sagemaker.moto_gaps.{service}").install(platform)

@@ -1,0 +1,36 @@
+"""KMS: RotationPeriodInDays gets lost, so that Terraform plans a change each time."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from moto.kms.responses import KmsResponse
+
+from local_sagemaker.moto_gaps.patching import replace
+
+if TYPE_CHECKING:
+    from local_sagemaker.platform import Platform
+
+#: KMS's default.
+_DAYS = 365
+
+
+def install(platform: Platform) -> None:
+    def key_of(self: Any) -> Any:
+        return self.kms_backend.keys[self.kms_backend.get_key_id(self._get_param("KeyId"))]
+
+    @replace(KmsResponse)
+    def enable_key_rotation(self: Any) -> Any:
+        answer = enable_key_rotation.original(self)  # type: ignore[attr-defined]
+        key_of(self).rotation_period = int(self._get_param("RotationPeriodInDays") or _DAYS)
+        return answer
+
+    @replace(KmsResponse)
+    def get_key_rotation_status(self: Any) -> Any:
+        answer = json.loads(get_key_rotation_status.original(self))  # type: ignore[attr-defined]
+        key = key_of(self)
+        answer["KeyId"] = key.arn
+        if answer["KeyRotationEnabled"]:
+            answer["RotationPeriodInDays"] = getattr(key, "rotation_period", _DAYS)
+        return json.dumps(answer)
