@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from local_sagemaker.endpoints import records
 from local_sagemaker.endpoints.endpoint import Endpoint
-from local_sagemaker.endpoints.invocation import Answer, invoke
+from local_sagemaker.endpoints.invocation import Answer, invoke, refuse_verb
 from local_sagemaker.endpoints.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,12 +66,17 @@ class Fleets:
         with self._lock:
             self._endpoints.pop((region, name), None)
 
-    def invoke(self, name: str, region: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def invoke(
+        self, name: str, region: str, body: bytes, headers: Mapping[str, str], verb: str = "invocations"
+    ) -> Answer:
         """Answer InvokeEndpoint: (HTTP status, headers, body). A container's error is an answer of status 424.
+
+        ``verb`` is the end of the path: asynchronous and streaming invocations have their own.
 
         Raises:
             ApiError: ValidationError, ServiceUnavailable.
         """
+        refuse_verb(verb)
         with self._lock:
             endpoint = self._endpoints.get((region, name.lower()))
         return invoke(self._platform, self.settings, endpoint, name, region, body, headers)

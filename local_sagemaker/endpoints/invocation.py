@@ -106,6 +106,20 @@ def invoke(
     )
 
 
+def refuse_verb(verb: str) -> None:
+    """Only plain invocations run here.
+
+    Raises:
+        ApiError: another verb of the runtime's API.
+    """
+    names = {
+        "async-invocations": "InvokeEndpointAsync",
+        "invocations-response-stream": "InvokeEndpointWithResponseStream",
+    }
+    if verb != "invocations":
+        raise _invalid(f"{names.get(verb, verb)} is not supported by the local SageMaker. Use InvokeEndpoint.")
+
+
 def _invalid(message: str) -> ApiError:
     return ApiError(message, code="ValidationError", status=400)
 

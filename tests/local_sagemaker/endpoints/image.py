@@ -38,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
             "model": {str(p.relative_to(BASE)): p.read_text() for p in BASE.rglob("*") if p.is_file()},
             "connection": str(self.client_address),
         }
-        self.answer(order.get("status", 200), json.dumps(document if "text" not in order else order["text"]).encode())
+        self.answer(order.get("status", 200), json.dumps(order.get("text", document)).encode())
 
     def answer(self, status, body):
         self.send_response(status)
@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args):
-        print("served", args[1], flush=True)
+        print("served", args[2], flush=True)
 
 
 if sys.argv[1:] != ["serve"]:
