@@ -67,7 +67,7 @@ def extract(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_memb
             total = 0
             for count, member in enumerate(tar, 1):
                 total += member.size
-                if count > max_members or total > max_bytes:
+                if count > max_members or total > max_bytes or member.size < 0:
                     raise ContractError(
                         f"{archive.name} is too large to unpack",
                         f"At most {max_members} members and {max_bytes} bytes are allowed.",

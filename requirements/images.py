@@ -1,7 +1,7 @@
 """Writes ``requirements/<image>.txt``: what an image carries, with the lock's versions and every file's hash.
 
 An image carries its extra of ``pyproject.toml`` and, of the base dependencies, only what its code imports: neither the
-command line nor pydantic nor boto3 has a place in it. Needs uv: ``python requirements/compile.py [IMAGE…]``.
+command line nor pydantic nor boto3 has a place in it. Needs uv: ``python requirements/images.py [IMAGE…]``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PYPROJECT = REQUIREMENTS.parent / "pyproject.toml"
 SHARED = ("numpy", "pillow")
 IMAGES = ("training", "inference")
 HEADER = """\
-# What the {image} image carries, from requirements/lock.txt. Written by: python requirements/compile.py
+# What the {image} image carries, from requirements/lock.txt. Written by: python requirements/images.py
 """
 
 
