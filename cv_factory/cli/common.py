@@ -218,6 +218,8 @@ def explain(error: BaseException) -> FactoryError | None:
             f"the disk is full ({error.filename or 'while writing'})",
             "Free some space (df -h) and run the same command again; it goes on where it stopped.",
         )
+    if type(error).__name__ == "OperationalError" and "full" in str(error):  # SQLite's word for it
+        return FactoryError("the disk is full", "Free some space (df -h) and run the same command again.")
     if (
         isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError | FileNotFoundError)
         and error.filename

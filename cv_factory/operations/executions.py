@@ -56,6 +56,7 @@ class Step:
     failure: str = ""
     seconds: float = 0.0
     started: datetime | None = None
+    ended: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -163,6 +164,7 @@ def _step(item: dict[str, Any], now: datetime) -> Step:
         failure=item.get("FailureReason") or about.get("ErrorMessage", ""),
         seconds=max(0.0, (end - start).total_seconds()) if start else 0.0,
         started=start,
+        ended=item.get("EndTime"),
     )
 
 
@@ -216,15 +218,34 @@ class LogReader:
     def __init__(self, target: Target) -> None:
         self._logs = target.client("logs")
         self._tokens: dict[tuple[str, str], str] = {}
+        self._functions: set[str] = set()
 
     def new_lines(self, execution: Execution) -> Iterator[tuple[str, str]]:
         """(step name, line) of everything that jobs wrote since the last call."""
         for step in execution.steps:
             group = log_group(step)
-            if not group or not step.job or step.cache_hit or step.kind == "Lambda":
+            if not group or not step.job or step.cache_hit:
+                continue
+            if step.kind == "Lambda":
+                yield from ((step.name, line) for line in self._function_lines(group, step))
                 continue
             for stream in _streams(self._logs, group, step):
                 yield from ((step.name, line) for line in self._read(group, stream))
+
+    def _function_lines(self, group: str, step: Step) -> Iterator[str]:
+        """What the function logged while a step ran, once it has ended; functions write into shared streams."""
+        if step.started is None or step.ended is None or step.name in self._functions:
+            return
+        self._functions.add(step.name)
+        window = {
+            "startTime": int(step.started.timestamp() * 1000),
+            "endTime": int(step.ended.timestamp() * 1000) + 999,
+        }
+        try:
+            for page in self._logs.get_paginator("filter_log_events").paginate(logGroupName=group, **window):
+                yield from (event["message"].rstrip("\n") for event in page["events"])
+        except self._logs.exceptions.ResourceNotFoundException:
+            return
 
     def _read(self, group: str, stream: str) -> Iterator[str]:
         while True:

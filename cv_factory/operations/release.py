@@ -117,7 +117,7 @@ def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], Non
             return now
         if now.status == FAILED:
             raise _endpoint_failed(target, now)
-        if now.status == IN_SERVICE and _rolled_back(target, config, moved):
+        if now.status == IN_SERVICE and _rolled_back(target, config):
             raise FactoryError(
                 f"the roll-out of {wanted.label} failed and was rolled back: {now.failure or 'no reason given'}",
                 _with_log(target, now) + "Reject it (cv-factory reject), or try again: cv-factory deploy",
@@ -132,10 +132,10 @@ def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], Non
         time.sleep(0.5 if target.is_local else 10.0)
 
 
-def _rolled_back(target: Target, config: str, moved: bool) -> bool:
-    """In service with another configuration, after the roll-out of ``config`` was started: it did not hold."""
+def _rolled_back(target: Target, config: str) -> bool:
+    """Was the roll-out of ``config`` started? Then an endpoint in service with another configuration went back."""
     attempt = aws.read_json(target.client("s3"), target.settings.names.artifacts(ATTEMPT_KEY))
-    return moved and isinstance(attempt, dict) and attempt.get("endpoint_config") == config
+    return isinstance(attempt, dict) and attempt.get("endpoint_config") == config
 
 
 def _endpoint_failed(target: Target, now: Serving) -> FactoryError:
