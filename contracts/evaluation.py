@@ -36,6 +36,9 @@ BALANCED_ACCURACY, ACCURACY, F1, AUC = "balanced_accuracy", "accuracy", "f1", "a
 PRECISION, RECALL, ECE = "precision", "recall", "ece"
 LATENCY_MS, BUNDLE_MB = "latency_ms", "bundle_mb"
 METRICS = (BALANCED_ACCURACY, ACCURACY, F1, AUC, PRECISION, RECALL, ECE, LATENCY_MS, BUNDLE_MB)
+#: Metrics of the bundle as a whole: no slice has them.
+OF_THE_BUNDLE = (LATENCY_MS, BUNDLE_MB)
+SLICE_METRICS = tuple(name for name in METRICS if name not in OF_THE_BUNDLE)
 
 #: A slice is gated only with at least this many images of each class.
 MIN_SLICE_IMAGES = 30

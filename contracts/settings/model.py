@@ -19,6 +19,7 @@ def _number(value: Any) -> Any:
 
 Number = Annotated[float, BeforeValidator(_number)]
 Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
+SliceMetric = Literal["balanced_accuracy", "accuracy", "f1", "auc", "precision", "recall", "ece"]
 Metric = Literal[
     "balanced_accuracy", "accuracy", "f1", "auc", "precision", "recall", "ece", "latency_ms", "bundle_mb"
 ]  # fmt: skip
@@ -97,7 +98,7 @@ class Training(Section):
 
 class Gate(Section):
     min: Limits
-    min_per_slice: Limits
+    min_per_slice: dict[SliceMetric, Number]
     max: Limits
     champion_margin: Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
 

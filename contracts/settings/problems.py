@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contracts.errors import SettingsError
-from contracts.evaluation import METRICS
+from contracts.evaluation import METRICS, SLICE_METRICS
 from contracts.settings.model import description, fields
 from contracts.settings.yaml12 import Document, short
 
@@ -42,7 +42,8 @@ def explain(error: ValidationError, document: Document, env: str) -> SettingsErr
         name = ".".join(path)
         unknown_metric = problem["loc"][-1:] == ("[key]",)
         if problem["type"] == "extra_forbidden" or unknown_metric:
-            known = list(METRICS) if unknown_metric else fields(path[:-1])
+            metrics = SLICE_METRICS if "min_per_slice" in path else METRICS
+            known = list(metrics) if unknown_metric else fields(path[:-1])
             near = difflib.get_close_matches(path[-1], known, 1, cutoff=0.5)
             hints.append(f"{'.'.join(path[:-1]) or 'The file'} takes: {', '.join(known)}.")
             says = name + " is not a setting" + (f"; did you mean {near[0]}?" if near else "")

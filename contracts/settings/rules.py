@@ -9,13 +9,11 @@ from typing import Any
 import yaml
 
 from contracts.errors import SettingsError
-from contracts.evaluation import BUNDLE_MB, LATENCY_MS
+from contracts.evaluation import OF_THE_BUNDLE
 from contracts.settings.model import Settings
 from contracts.settings.yaml12 import Document, Loader, short
 
 FORBIDDEN_PAIRS = Path(__file__).resolve().parent.parent / "forbidden_pairs.yaml"
-#: Metrics that are no share of anything.
-_UNBOUNDED = (LATENCY_MS, BUNDLE_MB)
 
 
 def check(settings: Settings, document: Document) -> None:
@@ -73,7 +71,7 @@ def _check_ranges(settings: Settings, document: Document) -> None:
         raise refuse("network", "cidr", f"({network.cidr}) must be between /16 and /24", "It is cut into 16 subnets.")
     for key in ("min", "min_per_slice", "max"):
         for metric, limit in getattr(settings.gate, key).items():
-            if limit < 0 or (limit > 1 and metric not in _UNBOUNDED):
+            if limit < 0 or (limit > 1 and metric not in OF_THE_BUNDLE):
                 raise SettingsError(
                     _at(document, settings.env, "gate", key, metric) + f"gate.{key}.{metric} ({limit}) is out of range",
                     "It is a share: 0 to 1, so 70 percent is 0.70." if limit > 1 else "It must be 0 or more.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -198,6 +198,11 @@ def test_a_wrong_value_is_named_with_its_line_and_what_is_allowed(
             "factory.yaml:8: gate.min.balancd_accuracy is not a setting; did you mean balanced_accuracy?",
             "gate.min takes: balanced_accuracy, accuracy",
         ),
+        (
+            ("min: {balanced_accuracy: 0.7}", "min_per_slice: {latency_ms: 100}"),
+            "factory.yaml:8: gate.min_per_slice.latency_ms is not a setting",
+            "gate.min_per_slice takes: balanced_accuracy, accuracy, f1, auc, precision, recall, ece.",
+        ),
         (("  spot: false", "  zzz: 1"), "factory.yaml:6: training.zzz is not a setting", "training takes:"),
         (("name: cv-factory", "env: dev"), "factory.yaml:1: env is not a setting", "--env"),
     ],
@@ -346,6 +351,13 @@ def test_either_side_of_a_pair_alone_is_allowed(file: Path, rule: dict[str, Any]
         other = "dev" if env == "prod" else env
         file.write_text(f'aws: {{account_id: "111122223333"}}\n{alone}\nenvironments: {{dev: {{}}}}\n')
         settings.load(file, other)
+
+
+def test_a_gate_takes_the_metrics_that_evaluate_computes() -> None:
+    from contracts import evaluation
+    from contracts.settings.model import Metric, SliceMetric
+
+    assert get_args(Metric) == evaluation.METRICS and get_args(SliceMetric) == evaluation.SLICE_METRICS
 
 
 # --- the files beside it ----------------------------------------------------------------------------------------------

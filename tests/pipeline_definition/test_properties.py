@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
 import pipeline_definition
-from contracts.evaluation import METRICS
+from contracts.evaluation import METRICS, SLICE_METRICS
 from local_sagemaker.validation import service_model
 from tests.pipeline_definition import oracle
 from tests.pipeline_definition.changed import changed
@@ -20,7 +20,8 @@ INSTANCE_TYPES = sorted(
 )
 ids = st.text("0123456789abcdef", min_size=8, max_size=17)
 shares = st.floats(0, 1)
-limits = st.dictionaries(st.sampled_from(METRICS), st.floats(0, 1), max_size=len(METRICS))
+limits = st.dictionaries(st.sampled_from(METRICS), st.floats(0, 1))
+slice_limits = st.dictionaries(st.sampled_from(SLICE_METRICS), st.floats(0, 1))
 
 
 @st.composite
@@ -54,7 +55,7 @@ def sections(draw: st.DrawFn) -> dict[str, Any]:
         },
         "gate": {
             "min": draw(limits),
-            "min_per_slice": draw(limits),
+            "min_per_slice": draw(slice_limits),
             "max": draw(limits),
             "champion_margin": draw(shares),
         },
