@@ -115,6 +115,10 @@ class Training:
         state = self.network.state_dict()
         self._pairs = [(average, state[name]) for name, average in model.floating(self.average.state_dict())]
         self._optimizer = torch.optim.AdamW(model.parameter_groups(self.network, recipe), lr=recipe.learning_rate)
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:  # AdamW would make them in its first step, after a checkpoint may be wanted
+                moments = {key: torch.zeros_like(parameter) for key in ("exp_avg", "exp_avg_sq")}
+                self._optimizer.state[parameter] = {"step": torch.tensor(0.0), **moments}
         self.progress = Progress()
         self._save_seconds = 0.0
         self._saved_at = time.monotonic()
@@ -262,31 +266,22 @@ class Training:
         found = checkpoints.latest(self._folder, self._fingerprint)
         if found is None:
             return
-        for name, tensor in self._tensors(create=True):
+        for name, tensor in self._tensors():
             tensor.copy_(found.tensors[name])
         self.progress = Progress.from_json(found.step, found.extra)
         print(f"Resumed at step {found.step} of {self._total}", flush=True)
 
     @torch.no_grad()
-    def _tensors(self, *, create: bool = False) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor of the state by name: network, average, and AdamW's two moments and step count.
-
-        Args:
-            create: make the optimizer's tensors that do not exist before the first step, laid out as it would.
-        """
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor of the state by name: network, average, and AdamW's two moments and step count."""
         for prefix, network in (("network", self.network), ("average", self.average)):
             for name, tensor in network.state_dict().items():
                 yield f"{prefix}.{name}", tensor
         for name, parameter in self.network.named_parameters():
             if not parameter.requires_grad:
                 continue
-            state = self._optimizer.state[parameter]
-            if create and not state:
-                state["step"] = torch.tensor(0.0)
-                state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
-                state["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
-            for key in sorted(state):
-                yield f"optimizer.{name}.{key}", state[key]
+            for key, tensor in sorted(self._optimizer.state[parameter].items()):
+                yield f"optimizer.{name}.{key}", tensor
 
 
 def configure(threads: int) -> None:
