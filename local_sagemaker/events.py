@@ -227,7 +227,7 @@ class Events:
         self, event: str | None, origin: str, arn: str, target: dict[str, Any], payload: str, region: str
     ) -> tuple[str, float]:
         name, now = str(uuid.uuid4()), self._clock.time()
-        body = {
+        body: dict[str, Any] = {
             "event": event, "origin": origin, "target": arn, "parameters": target, "payload": payload, "region": region,
             "state": "waiting", "since": now, "due": now, "attempts": [],
         }  # fmt: skip

@@ -17,6 +17,7 @@ import signal
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,15 +67,17 @@ def serve(state_dir: Path, account_id: str, region: str, port: int = 0, parallel
         answering = threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True)
         answering.start()
         try:
-            for part in (*_rooms(platform), platform.events, platform.schedules):
+            starting: list[Room] = [*_rooms(platform), platform.events, platform.schedules]
+            for part in starting:
                 part.start()
             _write_server_file(platform)
             _log.info("listening on %s", platform.endpoint_url)
             stopping.wait()
             _log.info("stopping")
         finally:
-            for part in (platform.schedules, *reversed(_rooms(platform)), platform.events, platform.lambdas):
-                part.stop()
+            for room in (platform.schedules, *reversed(_rooms(platform)), platform.events):
+                room.stop()
+            platform.lambdas.stop()
             platform.children.stop()
             server.shutdown()
             server.server_close()
@@ -126,6 +129,7 @@ def _exists(module: str) -> bool:
 
 def _prepare_moto(account_id: str) -> None:
     """Settings that moto reads when it is imported."""
+    warnings.filterwarnings("ignore", category=UserWarning, module="moto")  # about errors that AWS's models do not list
     os.environ.update(
         MOTO_ACCOUNT_ID=account_id,
         MOTO_IAM_LOAD_MANAGED_POLICIES="true",

@@ -14,16 +14,19 @@ import io
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import flask
 from botocore.exceptions import ClientError
 from moto import backends
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplication, create_backend_app
 from moto.s3.responses import S3Response
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from local_sagemaker.moto_gaps import s3_bodies, wire
+from local_sagemaker.moto_gaps.patching import replace
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
@@ -42,32 +45,28 @@ Answer = tuple[int, dict[str, Any], Any]
 
 class _Unsupported(ServiceException):
     code = "UnsupportedOperation"
-    status = 501
 
 
 def install() -> None:
     """Let a missing action be an error that SDKs understand."""
-    original = BaseResponse.call_action
 
+    @replace(BaseResponse)
     def call_action(self: Any) -> Any:
         try:
-            return original(self)
+            return call_action.original(self)  # type: ignore[attr-defined]
         except NotImplementedError as error:
             _log.warning("not built: %s %s", type(self).__name__, error)
-            status, headers, body = self.serialized(
-                ActionResult(_Unsupported(f"The local SageMaker lacks it: {error}"))
-            )
-            headers["status"] = str(status)
-            return status, headers, body
-
-    BaseResponse.call_action = call_action  # type: ignore[method-assign]
+            answer = ActionResult(_Unsupported(f"The local SageMaker lacks it: {error}"))
+            _, headers, body = self.serialized(answer)
+            headers["status"] = "501"
+            return 501, headers, body
 
 
 class Dispatcher(DomainDispatcherApplication):
     """The WSGI application that answers every AWS call."""
 
     def __init__(self, platform: Platform) -> None:
-        super().__init__(create_backend_app)
+        super().__init__(_create_app)
         self._platform = platform
         self._modules = frozenset(backends.list_of_moto_modules())
         self._services: dict[str, Any] = {}
@@ -106,6 +105,18 @@ class Dispatcher(DomainDispatcherApplication):
 
     def _changed(self, service: str) -> None:
         self._platform.state.changed(service, *_ALSO.get(service, ()))
+
+
+def _create_app(service: Any) -> Any:
+    """moto's Flask application of a service; a path that no route matches is a missing action, not an HTML page."""
+    app = create_backend_app(service)
+
+    def missing(error: Exception) -> NoReturn:
+        raise NotImplementedError(f"{flask.request.method} {flask.request.path} of {service}")
+
+    app.register_error_handler(NotFound, missing)
+    app.register_error_handler(MethodNotAllowed, missing)
+    return app
 
 
 def _object(environ: dict[str, Any], platform: Platform) -> Answer:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.ec2.models.security_groups import SecurityGroupRule
 
-from local_sagemaker.moto_gaps.patching import replace
+from local_sagemaker.moto_gaps.patching import put, replace
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
@@ -16,7 +16,7 @@ def install(platform: Platform) -> None:
     @replace(SecurityGroupRule)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         __init__.original(self, *args, **kwargs)  # type: ignore[attr-defined]
-        given = kwargs.get("prefix_list_id")
+        given = args[7] if len(args) > 7 else kwargs.get("prefix_list_id")
         self.prefix_list_description = given.get("Description") if isinstance(given, dict) else None
 
     def description(self: Any) -> str | None:
@@ -25,4 +25,4 @@ def install(platform: Platform) -> None:
                 return str(part["Description"])
         return getattr(self, "prefix_list_description", None)
 
-    setattr(SecurityGroupRule, "description", property(description))  # noqa: B010  (mypy: no assignment to a property)
+    put(SecurityGroupRule, "description", property(description))

@@ -5,6 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+_originals: dict[tuple[Any, str], Any] = {}
+
+
+def original_of(owner: Any, name: str) -> Any:
+    """What moto itself has under this name in a class (or module), whatever was put there since; None: nothing."""
+    return _originals.setdefault((owner, name), getattr(owner, name, None))
+
+
+def put(owner: Any, name: str, value: Any) -> Any:
+    """Put ``value`` into moto's class or module under ``name``; returns moto's own value."""
+    original = original_of(owner, name)
+    setattr(owner, name, value)
+    return original
+
 
 def replace(owner: Any, name: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Put the decorated function in place of the method of the same name (or ``name``) of moto's class ``owner``.
@@ -13,10 +27,8 @@ def replace(owner: Any, name: str | None = None) -> Callable[[Callable[..., Any]
     attribute ``original`` of the function.
     """
 
-    def put(function: Callable[..., Any]) -> Callable[..., Any]:
-        target = name or function.__name__
-        function.original = getattr(owner, target, None)  # type: ignore[attr-defined]
-        setattr(owner, target, function)
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.original = put(owner, name or function.__name__, function)  # type: ignore[attr-defined]
         return function
 
-    return put
+    return decorate

@@ -5,7 +5,8 @@
 - Logging configurations: moto fails on a policy statement whose Principal is ``*``. Access logs themselves are not
   written: moto would store an object for each request.
 - ``EventBridgeConfiguration`` is left out of GetBucketNotificationConfiguration.
-- Notifications go to EventBridge and functions through this server's own events.
+- Notifications go to EventBridge and functions through this server's own events. One upload is one event: moto also
+  tells of tags that nobody set, and of a put for each multipart upload.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from moto.s3.models import FakeBucket, S3Backend
 from moto.s3.responses import S3Response
 
 from local_sagemaker import policies
-from local_sagemaker.moto_gaps.patching import replace
+from local_sagemaker.moto_gaps import s3_bodies
+from local_sagemaker.moto_gaps.patching import original_of, put, replace
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
@@ -41,6 +43,7 @@ def install(platform: Platform) -> None:
     def setup_class(self: Any, request: Any, full_url: Any = None, headers: Any = None) -> None:
         setup_class.original(self, request, full_url, headers)  # type: ignore[attr-defined]
         _request.set(self)
+        self.body = s3_bodies.received(request.environ) or self.body
 
     @replace(FakeBucket)
     def get_permission(self: Any, action: str, resource: str) -> PermissionResult:
@@ -52,9 +55,8 @@ def install(platform: Platform) -> None:
         )
         return _VERDICTS[verdict]
 
-    original_check = FakeBucket._log_permissions_enabled_policy
+    original_check = original_of(FakeBucket, "_log_permissions_enabled_policy")
 
-    @replace(FakeBucket, "_log_permissions_enabled_policy")
     def log_permissions(target_bucket: Any, target_prefix: str | None) -> bool:
         stored = target_bucket.policy
         if not stored:
@@ -65,11 +67,11 @@ def install(platform: Platform) -> None:
         ]
         try:
             target_bucket.policy = json.dumps(document).encode()
-            return original_check(target_bucket, target_prefix)
+            return bool(original_check(target_bucket, target_prefix))
         finally:
             target_bucket.policy = stored
 
-    setattr(FakeBucket, "_log_permissions_enabled_policy", staticmethod(log_permissions))  # noqa: B010
+    put(FakeBucket, "_log_permissions_enabled_policy", staticmethod(log_permissions))
 
     @replace(S3Backend)
     def log_incoming_request(self: Any, request: Any, bucket_name: str) -> None:
@@ -89,6 +91,19 @@ def install(platform: Platform) -> None:
         self.serialized = with_event_bridge
         return get_bucket_notification.original(self)  # type: ignore[attr-defined]
 
+    def send_event(account_id: str, event_name: Any, bucket: Any, key: Any) -> None:
+        put_event = notifications.S3NotificationEvent.OBJECT_CREATED_PUT_EVENT
+        if not (event_name == put_event and s3_bodies.joining()):
+            original_send(account_id, event_name, bucket, key)
+
+    original_send = put(notifications, "send_event", send_event)
+
+    @replace(S3Backend)
+    def put_object_tagging(self: Any, key: Any, tags: dict[str, str] | None) -> Any:
+        if not tags and not self.tagger.has_tags(key.arn):
+            return key
+        return put_object_tagging.original(self, key, tags)  # type: ignore[attr-defined]
+
     def send_event_bridge_message(account_id: str, bucket: Any, event_name: Any, key: Any) -> None:
         detail = {
             "version": "0",
@@ -103,8 +118,8 @@ def install(platform: Platform) -> None:
     def invoke_function(account_id: str, event_body: Any, fn_arn: str, region_name: str) -> None:
         platform.events.invoke_later(fn_arn, json.dumps(event_body), region_name, "S3 notification")
 
-    notifications._send_event_bridge_message = send_event_bridge_message
-    notifications._invoke_awslambda = invoke_function
+    put(notifications, "_send_event_bridge_message", send_event_bridge_message)
+    put(notifications, "_invoke_awslambda", invoke_function)
 
 
 def _caller(platform: Platform) -> tuple[str, dict[str, str]]:

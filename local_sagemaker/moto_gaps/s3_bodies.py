@@ -25,6 +25,7 @@ from moto.s3.responses import S3Response
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 
 from local_sagemaker.blobs import Blob, BlobStore
+from local_sagemaker.moto_gaps.patching import put, replace
 
 #: Where the received body waits in the WSGI environment.
 _RECEIVED = "local_sagemaker.blob"
@@ -133,6 +134,16 @@ def receive(environ: dict[str, Any], blobs: BlobStore) -> None:
     environ["CONTENT_LENGTH"] = "0"
 
 
+def received(environ: dict[str, Any]) -> Blob | None:
+    """The body that :func:`receive` took from this request."""
+    return environ.get(_RECEIVED)
+
+
+def joining() -> bool:
+    """Is this thread just joining the parts of an upload to an object?"""
+    return bool(getattr(_how, "joining", False))
+
+
 class _Sums:
     """The checksums that a request carries, beside the two that every blob has."""
 
@@ -219,36 +230,22 @@ def install(blobs: BlobStore) -> None:
     """Let moto's keys hold blobs of this store."""
     _install_keys(blobs)
     _install_multipart(blobs)
-    original_setup, original_get, original_copy = S3Response.setup_class, S3Response.get_object, S3Backend.copy_object
 
-    def setup_class(self: Any, request: Any, full_url: Any = None, headers: Any = None) -> None:
-        original_setup(self, request, full_url, headers)
-        if _RECEIVED in request.environ:
-            self.body = request.environ[_RECEIVED]
-
+    @replace(S3Response)
     def get_object(self: Any) -> Any:
         with _bodies_as("file"):
-            return original_get(self)
+            return get_object.original(self)  # type: ignore[attr-defined]
 
+    @replace(S3Backend)
     def copy_object(self: Any, *args: Any, **kwargs: Any) -> None:
         with _bodies_as("blob"):
-            original_copy(self, *args, **kwargs)
+            copy_object.original(self, *args, **kwargs)  # type: ignore[attr-defined]
 
-    original_signatures = S3Response._handle_v4_chunk_signatures
-
-    def handle_v4_chunk_signatures(self: Any, body: bytes, content_length: int) -> bytes:
-        return original_signatures(self, body, content_length) if body else b""
-
-    replacements: dict[Any, dict[str, Any]] = {
-        S3Response: {
-            "setup_class": setup_class, "get_object": get_object,
-            "_handle_v4_chunk_signatures": handle_v4_chunk_signatures,
-        },
-        S3Backend: {"copy_object": copy_object},
-    }  # fmt: skip
-    for owner, methods in replacements.items():
-        for name, method in methods.items():
-            setattr(owner, name, method)
+    @replace(S3Response)
+    def _handle_v4_chunk_signatures(self: Any, body: bytes, content_length: int) -> Any:
+        if not body:  # received already
+            return b""
+        return _handle_v4_chunk_signatures.original(self, body, content_length)  # type: ignore[attr-defined]
 
 
 def _install_keys(blobs: BlobStore) -> None:
@@ -286,10 +283,11 @@ def _install_keys(blobs: BlobStore) -> None:
         "__getstate__": get_state, "__setstate__": set_state, "__del__": lambda self: None,
     }  # fmt: skip
     for name, replacement in replacements.items():
-        setattr(FakeKey, name, replacement)
+        put(FakeKey, name, replacement)
 
 
 def _install_multipart(blobs: BlobStore) -> None:
+    @replace(FakeMultipart)
     def complete(self: Any, body: Iterator[tuple[int, str]]) -> tuple[Blob, str, Any]:
         """Join the parts file by file. moto joins them in memory, twice."""
         checksum = MultipartChecksumBuilder(
@@ -316,13 +314,13 @@ def _install_multipart(blobs: BlobStore) -> None:
             whole = writer.finish()
         return whole, f"{md5s.hexdigest()}-{len(parts)}", checksum.build()
 
-    original = S3Backend.complete_multipart_upload
-
+    @replace(S3Backend)
     def complete_multipart_upload(self: Any, *args: Any, **kwargs: Any) -> Any:
-        key = original(self, *args, **kwargs)
+        _how.joining = True
+        try:
+            key = complete_multipart_upload.original(self, *args, **kwargs)  # type: ignore[attr-defined]
+        finally:
+            _how.joining = False
         if key is not None:
             key.multipart = None  # moto keeps every part beside the whole
         return key
-
-    setattr(FakeMultipart, "complete", complete)  # noqa: B010  (mypy: no assignment to a method)
-    setattr(S3Backend, "complete_multipart_upload", complete_multipart_upload)  # noqa: B010

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from moto.sqs.models import Queue
 
+from local_sagemaker.moto_gaps.patching import original_of, put
+
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
 
 
 def install(platform: Platform) -> None:
-    original: Any = Queue.attributes
+    original = original_of(Queue, "attributes")
 
     def attributes(self: Any) -> dict[str, Any]:
         found: dict[str, Any] = original.fget(self)
@@ -20,4 +22,4 @@ def install(platform: Platform) -> None:
             found["RedrivePolicy"] = json.dumps(json.loads(found["RedrivePolicy"]), separators=(",", ":"))
         return found
 
-    setattr(Queue, "attributes", property(attributes))  # noqa: B010  (mypy: no assignment to a property)
+    put(Queue, "attributes", property(attributes))
