@@ -48,6 +48,7 @@ def create(call: Call) -> dict[str, Any]:
         **{key: request[key] for key in _KEPT if request.get(key)},
     }
     _check_data(call, _resolved(call, container, approved=True))
+    call.platform.state.flush("s3", "iam", "ecr")  # what the record names is on disk before the record
     with call.platform.store.transaction():
         try:
             call.platform.store.insert(KIND, call.region, name.lower(), body)

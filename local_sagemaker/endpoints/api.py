@@ -44,6 +44,7 @@ def create(call: Call) -> dict[str, Any]:
         "Pending": {"Action": "create", "StartTime": call.platform.clock.time(), "Fleet": spec},
         **({"LastDeploymentConfig": deployment} if deployment else {}),
     }
+    _flush(call)
     with store.transaction():
         if store.get(KIND, call.region, name.lower()) is None:
             _check_room(call, spec["Variants"][0], _size(spec))
@@ -76,6 +77,7 @@ def list_endpoints(call: Call) -> dict[str, Any]:
 @operation("UpdateEndpoint")
 def update(call: Call) -> dict[str, Any]:
     request, store = call.request, call.platform.store
+    _flush(call)
     with store.transaction():
         endpoint = _idle(call, request["EndpointName"])
         old = endpoint.body["Fleet"]
@@ -202,6 +204,11 @@ def _retain(spec: dict[str, Any], old: dict[str, Any], excluded: set[str]) -> No
         for name in {"DesiredInstanceCount", "DesiredWeight"} - excluded:
             if variant["VariantName"] in before:
                 variant[name] = before[variant["VariantName"]][name]
+
+
+def _flush(call: Call) -> None:
+    """What an endpoint's record names is on disk before the record: a killed server can bring it back."""
+    call.platform.state.flush("s3", "iam", "ecr", "cloudwatch")
 
 
 def _check_deployment(

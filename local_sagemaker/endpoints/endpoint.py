@@ -267,7 +267,7 @@ class Endpoint:
             self._create()
         elif pending and pending["Action"] == "update" and pending["Moved"]:
             self._bring_back(pending["Fleet"])
-            self._finish_update(pending | {"Fleet": pending["Fleet"]})
+            self._end(records.IN_SERVICE)
         elif pending and pending["Action"] == "update":
             self._bring_back(body["Fleet"])
             self._update()

@@ -46,6 +46,7 @@ def find(call: Call, name_or_arn: str) -> Record:
 def create(call: Call) -> dict[str, Any]:
     request = call.request
     _check(request)
+    call.platform.state.flush("s3", "ecr")  # what the record names is on disk before the record
     with call.platform.store.transaction():
         known = _known_token(call)
         if known:

@@ -135,7 +135,8 @@ class Local:
     def serving(self, **environment: str) -> str:
         """An endpoint in service with one instance of a model with these variables."""
         name = self.endpoint(self.config({"model": self.model(environment=environment)}))
-        assert self.describe(name)["EndpointStatus"] == "InService"
+        described = self.describe(name)
+        assert described["EndpointStatus"] == "InService", described.get("FailureReason")
         return name
 
     def describe(self, name: str) -> dict[str, Any]:

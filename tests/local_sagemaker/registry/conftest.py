@@ -40,12 +40,18 @@ class Events:
         self.sent.append(event)
 
 
+class State:
+    def flush(self, *services: str) -> None:
+        """There is nothing of moto's here."""
+
+
 @dataclass
 class Registry:
     """Calls operations as a client would: ``registry("CreateModelPackageGroup", ModelPackageGroupName="g")``."""
 
     store: Store
     events: Events
+    state: State
 
     def __call__(self, operation: str, **request: Any) -> dict[str, Any]:
         caller = f"arn:aws:iam::{ACCOUNT}:user/someone"
@@ -55,7 +61,7 @@ class Registry:
 @pytest.fixture
 def call(tmp_path: Path) -> Iterator[Registry]:
     store = Store(tmp_path / "store.sqlite", Clock())
-    yield Registry(store, Events())
+    yield Registry(store, Events(), State())
     store.close()
 
 
