@@ -41,6 +41,8 @@ class Admin:
                 return 200, {"time": self._platform.clock.time(), "offset": self._platform.clock.offset}
             case "POST", "clock":
                 return self._advance(request)
+            case "GET", "schedules":
+                return 200, {"schedules": self._platform.schedules.upcoming()}
             case "GET", "children":
                 running = self._platform.children.running()
                 return 200, {"children": [{"name": child.name, "pid": child.pid} for child in running]}

@@ -81,6 +81,10 @@ class Schedules:
         if self._thread is not None:
             self._thread.join(5)
 
+    def upcoming(self) -> list[dict[str, Any]]:
+        """ARN, expression and next instant (seconds since the epoch, None: never) of every schedule."""
+        return [{"arn": record.name, **record.body} for record in self._platform.store.list(_KIND)]
+
     def _run(self) -> None:
         while not self._stop.is_set():
             moves = self._platform.clock.moves
