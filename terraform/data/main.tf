@@ -1,0 +1,65 @@
+# What outlives everything: the data, the artefacts, their logs and their keys.
+
+locals {
+  places = {
+    account_id = local.names.account_id
+    region     = local.names.region
+  }
+}
+
+resource "aws_kms_key" "main" {
+  description             = "Data of ${local.names.prefix}"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy                  = jsonencode(jsondecode(templatefile("${path.module}/../policies/key.json", local.places)))
+}
+
+resource "aws_kms_alias" "main" {
+  name          = local.names.key_alias
+  target_key_id = aws_kms_key.main.key_id
+}
+
+resource "aws_kms_key" "signing" {
+  description              = "Signatures of images of ${local.names.prefix}"
+  customer_master_key_spec = "ECC_NIST_P256"
+  key_usage                = "SIGN_VERIFY"
+  deletion_window_in_days  = 30
+  policy                   = jsonencode(jsondecode(templatefile("${path.module}/../policies/signing-key.json", local.places)))
+}
+
+resource "aws_kms_alias" "signing" {
+  name          = local.names.signing_key_alias
+  target_key_id = aws_kms_key.signing.key_id
+}
+
+module "log_bucket" {
+  source = "../modules/bucket"
+
+  name            = local.names.log_bucket
+  logs_of_account = local.names.account_id
+  expire_days     = { "" = local.settings.operations.log_days }
+}
+
+module "data_bucket" {
+  source = "../modules/bucket"
+
+  name        = local.names.data_bucket
+  kms_key_arn = aws_kms_key.main.arn
+  log_bucket  = local.names.log_bucket
+
+  depends_on = [module.log_bucket]
+}
+
+module "artifact_bucket" {
+  source = "../modules/bucket"
+
+  name        = local.names.artifact_bucket
+  kms_key_arn = aws_kms_key.main.arn
+  log_bucket  = local.names.log_bucket
+  expire_days = {
+    "runs/"        = local.settings.operations.runs_days
+    "checkpoints/" = local.settings.operations.runs_days
+  }
+
+  depends_on = [module.log_bucket]
+}

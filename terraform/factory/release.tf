@@ -1,0 +1,66 @@
+# The deployer, and the two objects that it and the pipeline read.
+
+locals {
+  deployer_zip = startswith(var.deployer_zip, "/") ? var.deployer_zip : "${path.root}/${var.deployer_zip}"
+
+  # contracts/release.py, ReleaseSettings. A conditional cannot have two shapes, a JSON text can.
+  network = jsondecode(local.settings.network.vpc == "existing" ? jsonencode({
+    subnets         = try(local.existing.subnet_ids, [])
+    security_groups = try(local.existing.security_group_ids, [])
+  }) : "{}")
+
+  release_settings = {
+    name                      = local.settings.name
+    env                       = var.environment
+    account_id                = local.names.account_id
+    region                    = local.names.region
+    instance_type             = local.settings.serving.instance_type
+    instance_count            = local.settings.serving.instance_count
+    max_instances             = local.settings.serving.max_instances
+    capture_share             = local.settings.serving.capture_share
+    image_url_hosts           = local.settings.serving.image_url_hosts
+    max_body_bytes            = local.settings.serving.max_body_mb * 1048576
+    max_pixels                = local.settings.serving.max_pixels
+    max_instances_per_request = local.settings.serving.max_images_per_request
+    strategy                  = local.settings.release.strategy
+    percent                   = local.settings.release.percent
+    bake_minutes              = local.settings.release.bake_minutes
+    isolated_endpoint         = contains(local.settings.network.isolated, "endpoint")
+    kms_key_id                = local.names.key_alias_arn
+    endpoint_role_arn         = local.names.role_arns.endpoint
+    network                   = local.network
+  }
+}
+
+resource "aws_s3_object" "settings" {
+  bucket       = local.names.artifact_bucket
+  key          = local.names.settings_key
+  content      = jsonencode(local.release_settings)
+  content_type = "application/json"
+}
+
+resource "aws_s3_object" "no_champion" {
+  bucket       = local.names.artifact_bucket
+  key          = local.names.no_champion_key
+  content      = jsonencode({ champion = null })
+  content_type = "application/json"
+}
+
+module "deployer" {
+  source = "../modules/deployer"
+
+  name        = local.names.deployer
+  description = "Deploys what is approved in ${local.names.package_group}"
+  role_arn    = local.names.role_arns.deployer
+  zip_file    = local.deployer_zip
+  spec        = jsondecode(file("${path.module}/../deployer.json"))
+  environment = { CVF_SETTINGS_URI = "s3://${local.names.artifact_bucket}/${local.names.settings_key}" }
+  patterns = {
+    (local.names.registry_rule) = templatefile("${path.module}/../events/registry.json", local.places)
+    (local.names.endpoint_rule) = templatefile("${path.module}/../events/endpoint.json", local.places)
+  }
+  sweep_rule = local.names.sweep_rule
+  log_days   = local.settings.operations.log_days
+
+  depends_on = [module.role, aws_s3_object.settings]
+}

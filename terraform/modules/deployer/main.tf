@@ -1,0 +1,119 @@
+# The one function, what calls it, and where events end that it could not handle.
+
+locals {
+  rules = merge(
+    { for rule in aws_cloudwatch_event_rule.event : rule.name => { arn = rule.arn, input = null } },
+    { (aws_cloudwatch_event_rule.sweep.name) = { arn = aws_cloudwatch_event_rule.sweep.arn, input = jsonencode({ action = "sweep" }) } },
+  )
+  rule_names = concat(keys(var.patterns), [var.sweep_rule])
+}
+
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/lambda/${var.name}"
+  retention_in_days = var.log_days
+}
+
+resource "aws_sqs_queue" "failed" {
+  name                      = "${var.name}-failed"
+  message_retention_seconds = 1209600
+  sqs_managed_sse_enabled   = true
+}
+
+data "aws_iam_policy_document" "failed" {
+  statement {
+    sid       = "EventsThatCouldNotBeDelivered"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.failed.arn]
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
+    }
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = sort([for rule in local.rules : rule.arn])
+    }
+  }
+}
+
+resource "aws_sqs_queue_policy" "failed" {
+  queue_url = aws_sqs_queue.failed.id
+  policy    = data.aws_iam_policy_document.failed.json
+}
+
+resource "aws_lambda_function" "this" {
+  function_name    = var.name
+  description      = var.description
+  role             = var.role_arn
+  runtime          = var.spec.runtime
+  handler          = var.spec.handler
+  filename         = var.zip_file
+  source_code_hash = fileexists(var.zip_file) ? filebase64sha256(var.zip_file) : null
+  memory_size      = var.spec.memory_mb
+  timeout          = var.spec.timeout_seconds
+
+  environment {
+    variables = var.environment
+  }
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(var.zip_file)
+      error_message = "${var.zip_file} is missing. Make it: python -m deployment.package build/deployer.zip"
+    }
+  }
+
+  depends_on = [aws_cloudwatch_log_group.this]
+}
+
+resource "aws_lambda_function_event_invoke_config" "this" {
+  function_name                = aws_lambda_function.this.function_name
+  maximum_event_age_in_seconds = var.spec.event_age_seconds
+  maximum_retry_attempts       = 2
+
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.failed.arn
+    }
+  }
+}
+
+resource "aws_cloudwatch_event_rule" "event" {
+  for_each = var.patterns
+
+  name          = each.key
+  event_pattern = jsonencode(jsondecode(each.value))
+}
+
+resource "aws_cloudwatch_event_rule" "sweep" {
+  name                = var.sweep_rule
+  schedule_expression = var.spec.sweep
+}
+
+resource "aws_cloudwatch_event_target" "this" {
+  for_each = toset(local.rule_names)
+
+  rule      = each.key
+  target_id = "deployer"
+  arn       = aws_lambda_function.this.arn
+  input     = local.rules[each.key].input
+
+  dead_letter_config {
+    arn = aws_sqs_queue.failed.arn
+  }
+  retry_policy {
+    maximum_retry_attempts       = var.spec.retry_attempts
+    maximum_event_age_in_seconds = var.spec.event_age_seconds
+  }
+}
+
+resource "aws_lambda_permission" "rule" {
+  for_each = toset(local.rule_names)
+
+  statement_id  = each.key
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.this.function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = local.rules[each.key].arn
+}

@@ -1,0 +1,26 @@
+output "settings" {
+  description = "The merged settings, with name and env."
+  value       = local.settings
+
+  precondition {
+    condition     = local.known
+    error_message = "factory.yaml has no environment ${var.environment}. Add it below environments."
+  }
+  precondition {
+    condition     = can(regex("^[0-9]{12}$", local.account_id))
+    error_message = "aws.account_id must be 12 digits in quotes."
+  }
+  precondition {
+    condition     = try(local.existing.bucket, null) == null
+    error_message = "aws.existing.bucket is not supported yet: the buckets are made by terraform/data."
+  }
+  precondition {
+    condition     = local.settings.network.vpc != "create"
+    error_message = "network.vpc: create is not built yet. Use none, or existing with subnet_ids and security_group_ids."
+  }
+}
+
+output "names" {
+  description = "Every resource's name, as contracts/names.py computes it."
+  value       = local.names
+}
