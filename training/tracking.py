@@ -19,8 +19,8 @@ from training.job import StopRequest
 EXPERIMENT = "cv-factory"
 DATABASE = "mlflow.db"
 SERVER_VARIABLE = "MLFLOW_TRACKING_URI"
-#: Seconds that a tracking server gets in all.
-SERVER_SECONDS = 60.0
+#: Seconds that a store gets in all. A full disk keeps even the local one trying for minutes.
+SECONDS = 60.0
 
 # The library reports its use to its makers, and waits minutes for a server that does not answer, unless told not to.
 _ENVIRONMENT = {
@@ -52,30 +52,27 @@ class Record:
     finished: float
 
 
-def track(record: Record, output: Path, stop: StopRequest, *, server_seconds: float = SERVER_SECONDS) -> None:
+def track(record: Record, output: Path, stop: StopRequest, *, seconds: float = SECONDS) -> None:
     """Log ``record`` to ``output``/mlflow.db and, if ``MLFLOW_TRACKING_URI`` is set, to that server.
 
-    Never raises; a failure is one line in the log. The server gets ``server_seconds`` and no more, and when SIGTERM
-    came nothing waits for it.
+    Never raises; a failure is one line in the log. Each gets ``seconds`` and no more, and when SIGTERM came nothing
+    waits for either.
     """
     server = os.environ.get(SERVER_VARIABLE)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    output.mkdir(parents=True, exist_ok=True)
-    _attempt(f"sqlite:///{output / DATABASE}", record, (output / "mlflow-artifacts").as_uri())
-    if not server:
-        return
-    # A thread that hangs in a system call dies with the process; nothing waits for it.
-    thread = threading.Thread(target=_attempt, args=(server, record, None), daemon=True, name="mlflow")
-    thread.start()
-    deadline = time.monotonic() + server_seconds
-    while thread.is_alive() and not stop and time.monotonic() < deadline:
-        thread.join(0.2)
-    if thread.is_alive():
-        print(
-            f"WARNING: the MLflow server {server} took too long; the run is in {DATABASE} of the job's output data",
-            flush=True,
-        )
+    stores: list[tuple[str, str | None]] = [(f"sqlite:///{output / DATABASE}", (output / "mlflow-artifacts").as_uri())]
+    if server:
+        stores.append((server, None))
+    for uri, artifacts in stores:
+        # A thread that hangs in a system call dies with the process; nothing waits for it.
+        thread = threading.Thread(target=_attempt, args=(uri, record, artifacts), daemon=True, name="mlflow")
+        thread.start()
+        deadline = time.monotonic() + seconds
+        while thread.is_alive() and not stop and time.monotonic() < deadline:
+            thread.join(0.1)
+        if thread.is_alive():
+            print(f"WARNING: MLflow at {uri} took too long and was left behind; the model is complete", flush=True)
 
 
 def _attempt(uri: str, record: Record, artifacts: str | None) -> None:

@@ -97,7 +97,9 @@ def write_imported(
     return dataset
 
 
-def write_job(base: Path, dataset: Path, hyperparameters: Mapping[str, str], hosts: Sequence[str] = ("algo-1",)) -> None:
+def write_job(
+    base: Path, dataset: Path, hyperparameters: Mapping[str, str], hosts: Sequence[str] = ("algo-1",)
+) -> None:
     """The folders and files that SageMaker gives a training container, with ``dataset`` as the channel."""
     config = base / "input/config"
     config.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,13 @@ def _torch_settings() -> Iterator[None]:
 
 
 def training(
-    prepared: Path, folder: Path, recipe: Recipe = SHORT, *, seed: int = 0, fingerprint: str = "abc", stop: int | None = None
+    prepared: Path,
+    folder: Path,
+    recipe: Recipe = SHORT,
+    *,
+    seed: int = 0,
+    fingerprint: str = "abc",
+    stop: int | None = None,
 ) -> fit.Training:
     data = dataset.read(prepared)
     return fit.Training(
@@ -79,10 +85,10 @@ def whole(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> fit.Train
 
 
 def test_it_learns(prepared: Path, tmp_path: Path) -> None:
-    done = training(prepared, tmp_path, replace(Tiny, epochs=25))
+    done = training(prepared, tmp_path, replace(Tiny, epochs=12))
     done.run()
     history = done.progress.history
-    assert len(history) == 25
+    assert len(history) == 12
     assert history[-1].train_loss < 0.8 * history[0].train_loss
     assert history[-1].validation_balanced_accuracy >= 0.8
 
@@ -116,7 +122,9 @@ def test_a_finished_training_is_not_trained_again(
 def test_another_seed_gives_other_weights(prepared: Path, tmp_path: Path, whole: fit.Training) -> None:
     other = training(prepared, tmp_path, seed=1)
     other.run()
-    assert not torch.equal(other.average.state_dict()["conv_stem.weight"], whole.average.state_dict()["conv_stem.weight"])
+    assert not torch.equal(
+        other.average.state_dict()["conv_stem.weight"], whole.average.state_dict()["conv_stem.weight"]
+    )
 
 
 def test_a_checkpoint_of_another_training_is_ignored_aloud(
@@ -167,7 +175,11 @@ def test_two_checkpoints_are_kept_and_no_part_of_one(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_costs_the_checkpoint_not_the_training(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], whole: fit.Training
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    whole: fit.Training,
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -280,5 +292,3 @@ def test_light_changes_each_image_by_its_own_amount_within_the_range() -> None:
     assert changed.max() <= 1.3
     assert len(changed[:, 0, 0, 0].unique()) == 64
     assert torch.equal(changed[:, 0, 0, 0], changed[:, 0, 1, 1])
-
-

@@ -60,7 +60,11 @@ def test_attributes_and_classes_go_through(tmp_path: Path) -> None:
     imported = shapes.write_imported(tmp_path, soft=True)
     assert run_preprocess(tmp_path) == 0
     manifest = dataset.read(output(tmp_path)).manifest
-    assert (manifest.dataset_hash, manifest.classes, manifest.positive_class) == (imported.hash, ("disk", "frame"), "disk")
+    assert (manifest.dataset_hash, manifest.classes, manifest.positive_class) == (
+        imported.hash,
+        ("disk", "frame"),
+        "disk",
+    )
     assert (manifest.protocol, manifest.licence, manifest.color_mode) == ("group", "CC0-1.0", "L")
     by_path = {image.path: image for image in imported.images}
     assert len(manifest.images) == len(imported.images)
@@ -86,7 +90,9 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
         assert run_preprocess(tmp_path / name) == 0
         hashes.append({path.name: hashing.of_file(path) for path in output(tmp_path / name).iterdir()})
     assert hashes[0] == hashes[1]
-    assert {"manifest.json", "data_quality.json", "train-0-0.npy", "validation-0-0.npy", "test-0-0.tar"} == set(hashes[0])
+    assert {"manifest.json", "data_quality.json", "train-0-0.npy", "validation-0-0.npy", "test-0-0.tar"} == set(
+        hashes[0]
+    )
 
 
 def test_bad_files_are_left_out_with_the_reason(tmp_path: Path) -> None:

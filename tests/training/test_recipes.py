@@ -9,7 +9,6 @@ from dataclasses import fields, replace
 import pytest
 
 from contracts.errors import UsageError
-
 from training.recipes import Recipe, fingerprint, resolve
 
 CHANGED = {
@@ -74,7 +73,7 @@ def test_a_recipe_of_ones_own_is_found_by_name() -> None:
     ],
 )
 def test_an_unknown_recipe_says_what_there_is(name: str, says: str) -> None:
-    with pytest.raises(UsageError, match=".") as error:
+    with pytest.raises(UsageError, match=r".") as error:
         resolve(name)
     assert says in str(error.value)
 
@@ -96,7 +95,7 @@ def test_an_unknown_recipe_says_what_there_is(name: str, says: str) -> None:
     ],
 )
 def test_a_wrong_hyperparameter_names_itself_and_the_range(option: str, text: str, says: str) -> None:
-    with pytest.raises(UsageError, match=".") as error:
+    with pytest.raises(UsageError, match=r".") as error:
         resolve("quick", {"architecture": "resnet34", "pretrained": "false", option: text})
     assert says in str(error.value)
 
