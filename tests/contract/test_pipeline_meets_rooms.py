@@ -89,3 +89,28 @@ def test_the_deployer_gets_the_fields_that_it_needs(definition: dict[str, Any], 
         payload = dict(requests[step["Name"]])
         assert set(FIELDS[payload.pop("action")]) == set(payload), step["Name"]
         assert all(payload.values()), "the deployer refuses an empty field"
+
+
+def test_the_local_sagemaker_reads_the_definition(definition: dict[str, Any]) -> None:
+    from local_sagemaker.pipelines import definition as local
+
+    parsed = local.parse(json.dumps(definition))
+    assert list(parsed.steps) == [step["Name"] for step in steps(definition)]
+
+
+def test_later_runs_ask_the_step_cache_for_the_same(definition: dict[str, Any]) -> None:
+    """Other executions, with another commit and other digests, on the same data; a hit's answer is passed on."""
+    from local_sagemaker.pipelines import cache
+
+    cached_steps = (names.PREPROCESS, names.TRAIN, names.EVALUATE)
+    first = Resolver(definition, oracle.START, execution_id="aaaaaaaaaaaa")
+    later = {**oracle.START, "GitSha": "0" * 40, "TrainingImageDigest": "sha256:" + "9" * 64}
+    second = Resolver(
+        definition, later, execution_id="bbbbbbbbbbbb", cached={name: first.answers[name] for name in cached_steps}
+    )
+    for name in cached_steps:
+        assert cache.key(*first.requests[name]) == cache.key(*second.requests[name])
+    other_data = {**oracle.START, "DatasetUri": "s3://data/datasets/ffffffffffffffffffff/"}
+    changed = Resolver(definition, other_data, execution_id="cccccccccccc")
+    for name in cached_steps:
+        assert cache.key(*first.requests[name]) != cache.key(*changed.requests[name])

@@ -7,15 +7,10 @@ that refers to an earlier step becomes the very request that SageMaker would sen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 EXECUTION_ID = "abcdefghijkl"
-EXECUTION = {
-    "PipelineExecutionId": EXECUTION_ID,
-    "PipelineExecutionArn": f"arn:aws:sagemaker:us-east-1:111122223333:pipeline/p/execution/{EXECUTION_ID}",
-    "PipelineName": "p",
-}
 #: What the deployer answers; a value for each output that the definition may name.
 HASH = "0f" * 32
 LAMBDA_OUTPUTS = {
@@ -46,9 +41,23 @@ class Resolver:
     Args:
         definition: the parsed definition.
         values: start parameters; a declared default fills in for what is not there.
+        cached: step -> the answer of an earlier run that the step cache found.
     """
 
-    def __init__(self, definition: dict[str, Any], values: dict[str, str]) -> None:
+    def __init__(
+        self,
+        definition: dict[str, Any],
+        values: dict[str, str],
+        *,
+        execution_id: str = EXECUTION_ID,
+        cached: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.execution_id = execution_id
+        self.execution = {
+            "PipelineExecutionId": execution_id,
+            "PipelineExecutionArn": f"arn:aws:sagemaker:us-east-1:111122223333:pipeline/p/execution/{execution_id}",
+            "PipelineName": "p",
+        }
         self.parameters = {p["Name"]: values.get(p["Name"], p.get("DefaultValue")) for p in definition["Parameters"]}
         missing = [name for name, value in self.parameters.items() if value is None]
         assert not missing, f"no value for {missing}"
@@ -57,7 +66,7 @@ class Resolver:
         for step in steps(definition):
             request = step["Arguments"] if step["Type"] == "Condition" else self.value(step["Arguments"])
             self.requests[step["Name"]] = (step["Type"], request)
-            self.answers[step["Name"]] = self._answer(step, request)
+            self.answers[step["Name"]] = (cached or {}).get(step["Name"]) or self._answer(step, request)
 
     def value(self, node: Any) -> Any:
         """``node`` without placeholders."""
@@ -80,7 +89,7 @@ class Resolver:
         if kind == "Parameters":
             return self.parameters[rest]
         if kind == "Execution":
-            return EXECUTION[rest]
+            return self.execution[rest]
         match = _STEP.fullmatch(expression)
         assert match, expression
         answer = self.answers[match["step"]]
@@ -95,7 +104,7 @@ class Resolver:
                 return {"ProcessingOutputConfig": {"Outputs": outputs}}
             case "Training":
                 base = request["OutputDataConfig"]["S3OutputPath"]
-                uri = f"{base}/pipelines-{EXECUTION_ID}-{step['Name']}-0123456789/output/model.tar.gz"
+                uri = f"{base}/pipelines-{self.execution_id}-{step['Name']}-0123456789/output/model.tar.gz"
                 return {"ModelArtifacts": {"S3ModelArtifacts": uri}}
             case "Lambda":
                 names = [output["OutputName"] for output in step["OutputParameters"]]
