@@ -124,3 +124,18 @@ def test_importing_the_room_does_not_import_the_sdk() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=source.root(), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_without_the_sdk_the_error_says_how_to_get_it_and_nothing_is_left_changed() -> None:
+    code = (
+        "import os, sys; sys.modules['sagemaker'] = None\n"
+        "import pipeline_definition\n"
+        "from contracts import settings\n"
+        "before = dict(os.environ)\n"
+        "try:\n    pipeline_definition.build(settings.load('factory.yaml'), source_hash='0')\n"
+        "except Exception as error:\n    print(type(error).__name__, error)\n"
+        "assert dict(os.environ) == before\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=source.root(), capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("UsageError the SageMaker SDK cannot be imported")
+    assert "pip install -e '.[pipeline]'" in done.stdout
