@@ -40,7 +40,8 @@ class Step:
 
     Attributes:
         kind: ``Processing``, ``Training``, ``Lambda``, ``Condition``, ``RegisterModel``, ``Fail``, or empty.
-        job: name of the processing or training job, or of the Lambda function; empty until there is one.
+        job: name of the processing or training job, or of the Lambda function; empty until there is one. A job's is as
+            its ARN has it: in lower case, while the job itself may have capitals.
         outputs: of a Lambda step.
         seconds: wall time so far.
     """
@@ -265,10 +266,21 @@ def _streams(logs: Any, group: str, step: Step) -> list[str]:
         if step.kind == "Lambda":
             answer = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=1)
         else:
-            answer = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=step.job + "/")
+            answer = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=_certain_prefix(step.job))
     except logs.exceptions.ResourceNotFoundException:
         return []
-    return [stream["logStreamName"] for stream in answer["logStreams"]]
+    found = [stream["logStreamName"] for stream in answer["logStreams"]]
+    return found if step.kind == "Lambda" else [name for name in found if _same_job(name.partition("/")[0], step)]
+
+
+def _certain_prefix(job: str) -> str:
+    """The start of a job's name that has no capitals: pipelines call theirs ``pipelines-<execution id>-<Step>-…``."""
+    parts = job.split("-")
+    return f"pipelines-{parts[1]}-" if parts[0] == "pipelines" and len(parts) > 2 else job
+
+
+def _same_job(name: str, step: Step) -> bool:
+    return name.casefold() == step.job.casefold()
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
@@ -279,7 +291,11 @@ def evaluation_uri(target: Target, execution: Execution) -> S3Uri | None:
     step = execution.step(names.EVALUATE)
     if step is None or step.status != SUCCEEDED or not step.job:
         return None
-    job = target.client("sagemaker").describe_processing_job(ProcessingJobName=step.job)
+    sagemaker = target.client("sagemaker")
+    jobs = sagemaker.get_paginator("list_processing_jobs").paginate(NameContains=_certain_prefix(step.job))
+    found = (item["ProcessingJobName"] for page in jobs for item in page["ProcessingJobSummaries"])
+    name = next((name for name in found if _same_job(name, step)), step.job)
+    job = sagemaker.describe_processing_job(ProcessingJobName=name)
     for output in job.get("ProcessingOutputConfig", {}).get("Outputs", []):
         if output["OutputName"] == "evaluation":
             return S3Uri.parse(output["S3Output"]["S3Uri"]).as_prefix

@@ -22,8 +22,8 @@ from tests.cv_factory.helpers import ROOT, Cloud
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/shapes-local/execution/abcdefghijkl"
-PREPROCESS = {"Arn": "arn:aws:sagemaker:eu-west-1:1:processing-job/pre-1"}
-TRAIN = {"Arn": "arn:aws:sagemaker:eu-west-1:1:training-job/train-7"}
+PREPROCESS = {"Arn": "arn:aws:sagemaker:eu-west-1:1:processing-job/pipelines-abcdefghijkl-preprocess-1"}
+TRAIN = {"Arn": "arn:aws:sagemaker:eu-west-1:1:training-job/pipelines-abcdefghijkl-train-7"}
 KEEP = {
     "Arn": "arn:aws:lambda:eu-west-1:1:function:deployer", "OutputParameters": [{"Name": "known", "Value": ""}],
 }  # fmt: skip
@@ -90,8 +90,10 @@ def test_steps_as_sagemaker_answers_them() -> None:
         status="Succeeded",
     )
     assert [(each.name, each.kind, each.job) for each in found.steps] == [
-        ("Preprocess", "Processing", "pre-1"), ("Keep", "Lambda", "deployer"), ("Gate", "Condition", ""),
-    ]  # fmt: skip
+        ("Preprocess", "Processing", "pipelines-abcdefghijkl-preprocess-1"),
+        ("Keep", "Lambda", "deployer"),
+        ("Gate", "Condition", ""),
+    ]
     assert found.steps[0].to_json() == {"name": "Preprocess", "status": "Succeeded", "cache_hit": True, "seconds": 12.5}
     assert found.steps[1].outputs == {"known": ""} and found.seconds == 90 and found.id == "abcdefghijkl"
 
@@ -99,11 +101,13 @@ def test_steps_as_sagemaker_answers_them() -> None:
 def test_failed_step_is_told_with_its_own_last_lines(cloud: Cloud) -> None:
     logs = cloud.client("logs")
     logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
-    logs.create_log_stream(logGroupName="/aws/sagemaker/TrainingJobs", logStreamName="train-7/algo-1-1")
+    logs.create_log_stream(
+        logGroupName="/aws/sagemaker/TrainingJobs", logStreamName="pipelines-abcdefghijkl-Train-7/algo-1-1"
+    )
     now = int(datetime.now(tz=UTC).timestamp() * 1000)
     lines = [f"line {number}" for number in range(30)] + ["RuntimeError: out of memory"]
     logs.put_log_events(
-        logGroupName="/aws/sagemaker/TrainingJobs", logStreamName="train-7/algo-1-1",
+        logGroupName="/aws/sagemaker/TrainingJobs", logStreamName="pipelines-abcdefghijkl-Train-7/algo-1-1",
         logEvents=[{"timestamp": now + number, "message": line} for number, line in enumerate(lines)],
     )  # fmt: skip
     target, found = describe(
@@ -140,14 +144,16 @@ def test_stopped_execution_says_how_to_go_on() -> None:
 def test_new_log_lines_come_once(cloud: Cloud) -> None:
     logs = cloud.client("logs")
     logs.create_log_group(logGroupName="/aws/sagemaker/ProcessingJobs")
-    logs.create_log_stream(logGroupName="/aws/sagemaker/ProcessingJobs", logStreamName="pre-1/algo-1")
+    logs.create_log_stream(
+        logGroupName="/aws/sagemaker/ProcessingJobs", logStreamName="pipelines-abcdefghijkl-Preprocess-1/algo-1"
+    )
     now = int(datetime.now(tz=UTC).timestamp() * 1000)
 
     clock = itertools.count(now)
 
     def write(*lines: str) -> None:
         logs.put_log_events(
-            logGroupName="/aws/sagemaker/ProcessingJobs", logStreamName="pre-1/algo-1",
+            logGroupName="/aws/sagemaker/ProcessingJobs", logStreamName="pipelines-abcdefghijkl-Preprocess-1/algo-1",
             logEvents=[{"timestamp": next(clock), "message": line} for line in lines],
         )  # fmt: skip
 
