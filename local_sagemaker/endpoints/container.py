@@ -118,7 +118,7 @@ def launch(platform: Platform, plan: dict[str, Any], variant: str, base: Path, r
         if socket_file:
             command = [sys.executable, "-I", "-S", str(_BRIDGE), str(socket_file), str(port), *command]
         child = platform.children.start(
-            base.name, command, environment, binding.working_dir, sink, isolated=socket_file is not None
+            f"{variant}/{base.name}", command, environment, binding.working_dir, sink, isolated=socket_file is not None
         )
     except Unbound as error:
         raise CannotLaunch(f"The image for production variant {variant} could not be pulled. {error}") from None

@@ -39,6 +39,7 @@ class Endpoint:
         self._folder = folder
         self._blue: Fleet | None = None
         self._green: Fleet | None = None
+        self._retiring: list[Fleet] = []
         self._share = 0.0
         self._by_share = Weighted()
         self._lock = threading.Lock()
@@ -65,18 +66,16 @@ class Endpoint:
         """End the worker without storing anything more."""
         self._cancel.set()
         self._platform.clock.wake()
-        for fleet in (self._blue, self._green):
-            if fleet:
-                fleet.wake()
+        for fleet in self._fleets():
+            fleet.wake()
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join(self._settings.invocation_seconds + self._settings.stop_seconds)
 
     def stop(self, grace: float) -> None:
         """End worker and processes; the record stays, for the next start."""
         self._cancel.set()
-        for fleet in (self._blue, self._green):
-            if fleet:
-                fleet.stop(grace)
+        for fleet in self._fleets():
+            fleet.stop(grace)
         self.cancel()
 
     def serves(self) -> bool:
@@ -202,15 +201,13 @@ class Endpoint:
         green.drain()
         with self._lock:
             self._green = None
-        self._end(records.IN_SERVICE, reason)
+        self._end_in_service(reason)
 
     def _finish_update(self, pending: dict[str, Any]) -> None:
-        with self._lock:
-            blue = self._blue
+        blue = self._serving()
         self._take_over(pending["Fleet"])
-        if blue:
-            self._tell(pending, "Deleting", "Terminating the old instance(s); {} instance(s) serve.")
-            blue.drain()
+        self._tell(pending, "Deleting", "Terminating the old instance(s); {} instance(s) serve.")
+        self._retire([blue])
         self._end(records.IN_SERVICE)
 
     def _scale(self) -> None:
@@ -244,8 +241,8 @@ class Endpoint:
         with self._lock:
             fleets = [fleet for fleet in (self._blue, self._green) if fleet]
             self._blue = self._green = None
-        for fleet in fleets:
-            fleet.drain()
+        self._retire(fleets)
+        self._alive()
         store = self._platform.store
         with store.transaction():
             record = store.get(records.KIND, self._region, self._name)
@@ -265,37 +262,60 @@ class Endpoint:
             self._delete()
         elif status == records.CREATING:
             self._create()
-        elif pending and pending["Action"] == "update" and pending["Moved"]:
-            self._bring_back(pending["Fleet"])
-            self._end(records.IN_SERVICE)
-        elif pending and pending["Action"] == "update":
-            self._bring_back(body["Fleet"])
+        elif pending and pending["Action"] == "update" and not pending["Moved"]:
+            self._start_again(body["Fleet"])
             self._update()
         else:
-            if not pending:
-                self._move(records.SYSTEM_UPDATING)
-            self._bring_back(body["Fleet"])
-            spec = self._body()["Fleet"]
-            records.settle(spec)
-            self._end(records.IN_SERVICE, body.get("FailureReason", ""), fleet=spec)
+            self._bring_back(pending["Fleet"] if pending and pending["Action"] == "update" else body["Fleet"])
 
     def _bring_back(self, spec: dict[str, Any]) -> None:
-        """Start the processes of a fleet that served before, and wait until they do again, however long it takes."""
+        """Serve with this fleet again, however long it takes. What was pending is done with it."""
+        reason = self._body().get("FailureReason", "")
+        records.settle(spec)
+
+        def change(body: dict[str, Any]) -> None:
+            body.update(Fleet=spec, EndpointConfigName=spec["ConfigName"], Pending=None)
+
+        self._move(records.SYSTEM_UPDATING, change)
+        self._start_again(spec)
+        self._end_in_service(reason)
+
+    def _end_in_service(self, reason: str) -> None:
+        """The old fleet serves: at once, or, when it cannot be started again, once it can; until then OutOfService."""
+        fleet, now = self._serving(), self._platform.clock.time
+        limit = now() + max(
+            float(one.get("StartupSeconds") or self._settings.startup_seconds)
+            for one in self._body()["Fleet"]["Variants"]
+        )
+        try:
+            fleet.await_healthy(self._cancel, lambda: "late" if now() > limit else "")
+        except LaunchFailed:
+            trouble = f"{reason} {fleet.trouble()}".strip()[:_REASON_CHARACTERS]
+            self._move(records.OUT_OF_SERVICE, lambda body: body.update(FailureReason=trouble, Pending=None))
+            fleet.await_healthy(self._cancel)
+        self._end(records.IN_SERVICE, reason)
+
+    def _start_again(self, spec: dict[str, Any]) -> None:
+        """Start the processes of a fleet that served before; each is tried until it runs."""
         fleet = self._new_fleet(spec)
         with self._lock:
             self._blue = fleet
         fleet.start(persistent=True)
-        limit = self._platform.clock.time() + max(
-            float(one.get("StartupSeconds") or self._settings.startup_seconds) for one in spec["Variants"]
-        )
-        try:
-            fleet.await_healthy(self._cancel, lambda: "late" if self._platform.clock.time() > limit else "")
-        except LaunchFailed:
-            if self._body().get("Pending") is None:
-                self._move(records.OUT_OF_SERVICE, lambda body: body.update(FailureReason=fleet.trouble()))
-            fleet.await_healthy(self._cancel)
 
     # Small change.
+
+    def _fleets(self) -> list[Fleet]:
+        with self._lock:
+            return [fleet for fleet in (self._blue, self._green, *self._retiring) if fleet]
+
+    def _retire(self, fleets: list[Fleet]) -> None:
+        """Let fleets that take no more requests answer what is in flight, then end them."""
+        with self._lock:
+            self._retiring = fleets
+        for fleet in fleets:
+            fleet.drain()
+        with self._lock:
+            self._retiring = []
 
     def _body(self) -> dict[str, Any]:
         record = self._platform.store.get(records.KIND, self._region, self._name)
@@ -341,7 +361,7 @@ class Endpoint:
             pending = body.get("Pending") or {}
             if fleet is not None:
                 body["Fleet"] = fleet
-            elif not reason and "Fleet" in pending:
+            if not reason and "Fleet" in pending:
                 body["Fleet"] = pending["Fleet"]
                 body["EndpointConfigName"] = pending["Fleet"]["ConfigName"]
                 records.settle(body["Fleet"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import threading
@@ -14,6 +15,8 @@ from local_sagemaker.endpoints.container import CannotLaunch, Container, launch,
 if TYPE_CHECKING:
     from local_sagemaker.endpoints.settings import Settings
     from local_sagemaker.platform import Platform
+
+_log = logging.getLogger(__name__)
 
 STARTING, HEALTHY, UNHEALTHY, FAILED, STOPPED = "starting", "healthy", "unhealthy", "failed", "stopped"
 
@@ -57,7 +60,7 @@ class Instance:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._log = platform.logs.stream(log_group(endpoint), f"{self._variant}/{self.id}", region)
+        self._stream = platform.logs.stream(log_group(endpoint), f"{self._variant}/{self.id}", region)
 
     def start(self, *, persistent: bool) -> None:
         """Start in the background. ``persistent``: try again and again; else the first failure is final (FAILED)."""
@@ -88,7 +91,7 @@ class Instance:
         if self._thread is not None:
             self._thread.join()
         self._set(STOPPED, self.reason)
-        self._log.close()
+        self._stream.close()
         shutil.rmtree(self._base, ignore_errors=True)
 
     def _run(self, persistent: bool) -> None:
@@ -102,6 +105,9 @@ class Instance:
                 reason = self._serve()
             except CannotLaunch as error:
                 reason = str(error)
+            except Exception as error:
+                _log.exception("instance %s", self.id)
+                reason = f"InternalServerError: {error!r}"
             if self._stopping.is_set() or self.state == STOPPED:
                 return
             served = served or self.state in (HEALTHY, UNHEALTHY)
@@ -111,7 +117,7 @@ class Instance:
             if time.monotonic() - began > 10 * self._settings.restart_seconds:
                 pause = _FIRST_PAUSE  # it had been well for long
             self._set(UNHEALTHY, reason)
-            self._log.write(f"{reason[:_REASON_CHARACTERS]} The container is started again in {pause:g} s.")
+            self._stream.write(f"{reason[:_REASON_CHARACTERS]} The container is started again in {pause:g} s.")
             self._stopping.wait(pause)
             pause = min(2 * pause, self._settings.restart_seconds)
 
@@ -121,7 +127,7 @@ class Instance:
             if self._stopping.is_set():
                 return ""
             container = launch(
-                self._platform, self._plan, self._variant, self._base, self._region, self._log.write
+                self._platform, self._plan, self._variant, self._base, self._region, self._stream.write
             )  # fmt: skip
             self.container = container
         try:
@@ -171,7 +177,7 @@ class Instance:
             f"The primary container for production variant {self._variant} did not pass the ping health check. "
             f"Please check CloudWatch logs for this endpoint. {what}"
         )
-        lines = " | ".join(self._log.tail(_LAST_LINES))
+        lines = " | ".join(self._stream.tail(_LAST_LINES))
         room = _REASON_CHARACTERS - len(sentence) - len(" Last lines: ")
         return f"{sentence} Last lines: {lines[-room:]}" if lines and room > 0 else sentence
 

@@ -17,7 +17,7 @@ HOSTING = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hosting() -> Iterator[None]:
     """Short limits, for every server that a test of this folder starts."""
     with pytest.MonkeyPatch.context() as patch:
@@ -26,7 +26,7 @@ def hosting() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def local(hosting: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     server = Local(tmp_path_factory.mktemp("state"))
     server.start()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,12 +21,21 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         order = json.loads(body) if self.headers.get("Content-Type") == "application/json" else {}
+        if "touch" in order:
+            Path(order["touch"]).touch()
         if "sleep" in order:
             time.sleep(order["sleep"])
         if order.get("die"):
             os._exit(3)
         if order.get("sick"):
             (BASE / "sick").touch()
+        if "reach" in order:
+            try:
+                socket.create_connection(tuple(order["reach"]), timeout=2).close()
+                self.answer(200, b'"reached"')
+            except OSError as error:
+                self.answer(200, json.dumps(str(error)).encode())
+            return
         if "large" in order:
             self.answer(200, b"x" * order["large"])
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,8 +14,10 @@ from tests.local_sagemaker.endpoints.harness import Local
 
 
 @pytest.fixture(scope="module")
-def endpoint(local: Local) -> str:
-    return local.serving()
+def endpoint(local: Local) -> Iterator[str]:
+    name = local.serving()
+    yield name
+    local.delete(name)
 
 
 def test_headers_go_in_and_out(local: Local, endpoint: str) -> None:

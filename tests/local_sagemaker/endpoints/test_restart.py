@@ -145,6 +145,37 @@ def test_killed_after_traffic_moved_green_serves(mortal: Local) -> None:
     until(lambda: len(containers(mortal)) == 1)
 
 
+def test_stopped_while_an_old_fleet_answers_the_server_ends_soon(mortal: Local, tmp_path: Path) -> None:
+    name = mortal.serving(VERSION="blue")
+    new = config_of(mortal, VERSION="green")
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(mortal.ask, name, {"touch": str(tmp_path / "begun"), "sleep": 2.9})
+        until((tmp_path / "begun").exists)
+        update(mortal, name, new)
+        until(lambda: version(mortal, name) == "green")
+        assert control.stop(mortal.state, timeout=20)
+        assert slow.exception() is not None
+    assert containers(mortal) == []
+    mortal.start()
+    assert mortal.settled(name)["EndpointConfigName"] == new
+
+
+def test_killed_with_a_broken_blue_and_a_broken_green_it_is_out_of_service(mortal: Local, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    name = mortal.serving(VERSION="blue", WAIT_FOR=str(gate))
+    gate.unlink()
+    update(mortal, name, config_of(mortal, VERSION="green", WAIT_FOR=str(gate)))
+    kill(mortal)
+    mortal.start()
+    until(lambda: mortal.status(name) == "OutOfService")
+    assert "did not pass the ping health check" in mortal.describe(name)["FailureReason"]
+    update(mortal, name, config_of(mortal, VERSION="healed"))
+    assert mortal.settled(name)["EndpointStatus"] == "InService"
+    assert version(mortal, name) == "healed"
+    until(lambda: len(containers(mortal)) == 1)
+
+
 def test_killed_in_a_canary_the_canary_is_taken_again(mortal: Local) -> None:
     name = mortal.serving(VERSION="blue")
     canary = policy("CANARY", 300, CanarySize={"Type": "CAPACITY_PERCENT", "Value": 50})
@@ -175,14 +206,13 @@ def test_killed_while_it_scales_the_endpoint_gets_what_was_desired(mortal: Local
     assert len({mortal.ask(name)["pid"] for _ in range(4)}) == 2
 
 
-def test_killed_while_it_deletes_the_endpoint_goes(mortal: Local) -> None:
+def test_killed_while_it_deletes_the_endpoint_goes(mortal: Local, tmp_path: Path) -> None:
     name = mortal.serving()
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(mortal.ask, name, {"sleep": 2.5})
-        until(lambda: mortal.admin("GET", "children")["children"])
+        slow = pool.submit(mortal.ask, name, {"touch": str(tmp_path / "begun"), "sleep": 2.5})
+        until((tmp_path / "begun").exists)
         mortal.sagemaker.delete_endpoint(EndpointName=name)
-        if mortal.sagemaker.list_endpoints()["Endpoints"]:
-            assert mortal.status(name) == "Deleting"
+        assert mortal.status(name) == "Deleting"  # it waits for the answer
         kill(mortal)
         assert slow.exception() is not None
     mortal.start()
