@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 
-import training.evaluate
-import training.preprocess
-import training.train
 from contracts import container, evaluation, names, release, source
 from deployment.handler import FIELDS
 from tests.pipeline_definition import oracle
@@ -40,6 +37,8 @@ def test_the_entrypoints_are_modules_of_the_images() -> None:
 def test_preprocess_understands_its_arguments(
     requests: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    import training.preprocess
+
     heard: list[Any] = []
     monkeypatch.setattr(training.preprocess, "preprocess", lambda *arguments: heard.extend(arguments))
     monkeypatch.setenv(container.BASE_DIR_VARIABLE, str(tmp_path))
@@ -55,6 +54,8 @@ def test_preprocess_understands_its_arguments(
 def test_evaluate_understands_its_arguments(
     requests: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    import training.evaluate
+
     heard: list[Any] = []
     monkeypatch.setattr(training.evaluate, "evaluate", lambda *arguments: heard.extend(arguments))
     monkeypatch.setenv(container.BASE_DIR_VARIABLE, str(tmp_path))
@@ -71,6 +72,8 @@ def test_evaluate_understands_its_arguments(
 
 
 def test_train_understands_its_hyperparameters(requests: dict[str, Any]) -> None:
+    import training.train
+
     given = requests[names.TRAIN]["HyperParameters"]
     request = training.train.Request.read(dict(given))
     assert request.seed == 0 and request.source_hash == given["source_hash"]
