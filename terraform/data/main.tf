@@ -45,9 +45,8 @@ module "data_bucket" {
 
   name        = local.names.data_bucket
   kms_key_arn = aws_kms_key.main.arn
-  log_bucket  = local.names.log_bucket
-
-  depends_on = [module.log_bucket]
+  logging     = true
+  log_bucket  = module.log_bucket.name
 }
 
 module "artifact_bucket" {
@@ -55,11 +54,10 @@ module "artifact_bucket" {
 
   name        = local.names.artifact_bucket
   kms_key_arn = aws_kms_key.main.arn
-  log_bucket  = local.names.log_bucket
+  logging     = true
+  log_bucket  = module.log_bucket.name
   expire_days = {
     "runs/"        = local.settings.operations.runs_days
     "checkpoints/" = local.settings.operations.runs_days
   }
-
-  depends_on = [module.log_bucket]
 }

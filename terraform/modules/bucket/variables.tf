@@ -27,8 +27,15 @@ variable "expire_days" {
   }
 }
 
+variable "logging" {
+  description = "Whether accesses are logged. Said apart from the log bucket, whose name is known only once it stands."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "log_bucket" {
-  description = "Bucket that gets this one's access logs; null: none are written."
+  description = "Bucket that gets this one's access logs."
   type        = string
   default     = null
 }

@@ -1,0 +1,310 @@
+"""Applied, planned again without a change, compared with the local base, destroyed without a rest."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
+from contracts.settings import load
+from cv_factory.operations import infra
+
+pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
+
+#: Terraform's resource types that the local base makes too: `described` reads every one of them.
+COMPARED = {
+    "aws_cloudwatch_event_rule", "aws_cloudwatch_event_target", "aws_cloudwatch_log_group", "aws_ecr_repository",
+    "aws_iam_role", "aws_iam_role_policy", "aws_kms_alias", "aws_kms_key", "aws_lambda_function",
+    "aws_lambda_permission", "aws_s3_bucket", "aws_s3_bucket_public_access_block",
+    "aws_s3_bucket_server_side_encryption_configuration", "aws_s3_object", "aws_sagemaker_model_package_group",
+}  # fmt: skip
+#: What a laptop does without, and why. A resource type in neither set fails the test.
+TERRAFORM_ONLY = {
+    "aws_s3_bucket_policy": "loopback speaks no TLS",
+    "aws_s3_bucket_ownership_controls": "one account, no ACLs",
+    "aws_s3_bucket_versioning": "checkpoints would fill the disk",
+    "aws_s3_bucket_lifecycle_configuration": "nothing expires on a laptop; cleanup removes",
+    "aws_s3_bucket_logging": "nobody reads access logs",
+    "aws_sqs_queue": "nobody reads failed events; the event's own record says what became of it",
+    "aws_sqs_queue_policy": "as aws_sqs_queue",
+    "aws_lambda_function_event_invoke_config": "as aws_sqs_queue",
+    "aws_sns_topic": "nobody to alarm",
+    "aws_sns_topic_policy": "nobody to alarm",
+    "aws_sns_topic_subscription": "nobody to alarm",
+    "aws_cloudwatch_metric_alarm": "nobody to alarm",
+    "aws_iam_openid_connect_provider": "GitHub does not reach a laptop",
+}
+#: Resources of the kinds above that only Terraform makes.
+TERRAFORM_ONLY_NAMES = {"widgets-local-logs-123456789012", "widgets-local-github"}
+
+
+def test_the_second_plan_is_empty(applied: Any) -> None:
+    for root in infra.ROOTS:
+        assert applied.terraform(root, "plan", "-detailed-exitcode", "-input=false") == 0, root
+
+
+def test_every_kind_of_resource_is_compared_or_left_out_with_a_reason(applied: Any) -> None:
+    kinds: Counter[str] = Counter()
+    for root in infra.ROOTS:
+        state = applied.output(root, "show", "-json")["values"]["root_module"]
+        modules = [state, *state.get("child_modules", [])]
+        kinds.update(item["type"] for module in modules for item in module["resources"] if item["mode"] == "managed")
+    assert set(kinds) == COMPARED | set(TERRAFORM_ONLY)
+
+
+def test_terraform_and_the_local_base_make_the_same(applied: Any, ensured: Any) -> None:
+    ours, theirs = described(applied), described(ensured)
+    assert set(ours) == set(theirs)
+    for kind in ours:
+        assert ours[kind] == theirs[kind], kind
+        assert ours[kind], f"nothing of {kind} was found"
+
+
+def test_the_deployer_works_on_what_terraform_made(applied: Any) -> None:
+    answer = applied.client("lambda").invoke(
+        FunctionName=applied.settings.names.deployer, Payload=json.dumps({"action": "champion"})
+    )
+    document = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, document
+    assert document["champion_uri"] == f"s3://{applied.settings.names.artifact_bucket}/release/no-champion/"
+
+
+def test_what_was_changed_by_hand_is_seen(applied: Any) -> None:
+    rule = applied.settings.names.registry_rule
+    events = applied.client("events")
+    before = events.describe_rule(Name=rule)["EventPattern"]
+    events.put_rule(Name=rule, EventPattern='{"source":["elsewhere"]}')
+    try:
+        assert applied.terraform("factory", "plan", "-detailed-exitcode", "-input=false") == 2
+    finally:
+        events.put_rule(Name=rule, EventPattern=before)
+
+
+@pytest.mark.parametrize("env", ["local", "dev"])
+def test_both_readers_merge_the_settings_alike(checkout: Path, tmp_path: Path, env: str) -> None:
+    """contracts/settings in Python, terraform/modules/settings in HCL: the same values and names."""
+    (tmp_path / "main.tf").write_text(
+        f"""
+        module "settings" {{
+          source        = "{checkout}/terraform/modules/settings"
+          environment   = "{env}"
+          settings_file = "{checkout}/factory.yaml"
+          defaults_file = "{checkout}/contracts/defaults.yaml"
+        }}
+        output "settings" {{ value = module.settings.settings }}
+        output "names" {{ value = module.settings.names }}
+        """
+    )
+
+    def run(*args: str) -> str:
+        return subprocess.run(["terraform", *args], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    run("init", "-input=false")
+    run("apply", "-auto-approve", "-input=false")
+    output = {key: item["value"] for key, item in json.loads(run("output", "-json")).items()}
+    settings = load(checkout / "factory.yaml", env)
+    expected = settings.model_dump(mode="json")
+    expected["aws"]["existing"] = {key: item for key, item in expected["aws"]["existing"].items() if item is not None}
+    assert output["settings"] == expected
+    for name, value in output["names"].items():
+        if name == "roles":
+            assert value == {actor: settings.names.role(actor) for actor in value}
+        elif name == "role_arns":
+            assert value == {actor: settings.role_arn(actor) for actor in value}
+        elif name in ("settings_key", "no_champion_key"):
+            assert value == {"settings_key": SETTINGS_KEY, "no_champion_key": NO_CHAMPION_KEY}[name]
+        else:
+            assert value == getattr(settings.names, name), name
+
+
+def test_the_files_are_formatted_and_valid(checkout: Path, applied: Any) -> None:
+    done = subprocess.run(
+        ["terraform", "fmt", "-check", "-recursive", str(checkout / "terraform")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    for root in infra.ROOTS:
+        assert applied.output(root, "validate", "-json")["valid"]
+
+
+def test_every_variable_is_typed_and_described(checkout: Path) -> None:
+    for file in checkout.glob("terraform/**/variables.tf"):
+        for block in re.findall(r'^variable "\w+" \{.*?^\}', file.read_text(), re.S | re.M):
+            assert "description =" in block and re.search(r"^  type +=", block, re.M), block
+    for file in checkout.glob("terraform/**/*.tf"):
+        text = file.read_text()
+        assert not re.search(r"127\.0\.0\.1|localhost|endpoints *\{|skip_(credentials|requesting)", text), file
+
+
+def test_destroyed_nothing_is_left(applied: Any) -> None:
+    """Last: it takes down what the other tests share."""
+    for root in reversed(infra.ROOTS):
+        assert applied.terraform(root, "destroy", "-auto-approve", "-input=false") == 0
+    buckets = [item["Name"] for item in applied.client("s3").list_buckets()["Buckets"]]
+    assert buckets == [applied.settings.names.state_bucket]
+    assert not applied.client("lambda").list_functions()["Functions"]
+    assert not applied.client("events").list_rules()["Rules"]
+    assert not applied.client("iam").list_roles()["Roles"]
+    assert not applied.client("ecr").describe_repositories()["repositories"]
+    assert not applied.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
+    assert not applied.client("logs").describe_log_groups()["logGroups"]
+    aliases = applied.client("kms").list_aliases()["Aliases"]
+    assert not [item for item in aliases if "widgets" in item["AliasName"]]
+
+
+# --- what there is, in comparable form --------------------------------------------------------------------------------
+
+
+def described(stack: Any) -> dict[str, Any]:
+    """Kind -> name -> everything that matters of it; key ids by their alias."""
+    keys = _keys(stack)
+    text = {kind: make(stack) for kind, make in READERS.items()}
+    plain = json.dumps(text, default=str, sort_keys=True)
+    for key, alias in keys.items():
+        plain = plain.replace(key, alias)
+    result: dict[str, Any] = json.loads(plain)
+    return result
+
+
+def _keys(stack: Any) -> dict[str, str]:
+    aliases = stack.client("kms").list_aliases()["Aliases"]
+    return {item["TargetKeyId"]: item["AliasName"] for item in aliases if "widgets" in item["AliasName"]}
+
+
+def _read_keys(stack: Any) -> Any:
+    kms = stack.client("kms")
+    found = {}
+    for key, alias in _keys(stack).items():
+        metadata = kms.describe_key(KeyId=key)["KeyMetadata"]
+        rotation = metadata["KeySpec"] == "SYMMETRIC_DEFAULT" and kms.get_key_rotation_status(KeyId=key)
+        found[alias] = {
+            **{name: metadata[name] for name in ("KeySpec", "KeyUsage", "Description", "Enabled")},
+            "rotated": rotation and rotation["KeyRotationEnabled"],
+            "policy": json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]),
+            "tags": {item["TagKey"]: item["TagValue"] for item in kms.list_resource_tags(KeyId=key)["Tags"]},
+        }
+    return found
+
+
+def _read_buckets(stack: Any) -> Any:
+    s3, names = stack.client("s3"), stack.settings.names
+    found = {}
+    for item in s3.list_buckets()["Buckets"]:
+        name = item["Name"]
+        if name in TERRAFORM_ONLY_NAMES or name == names.state_bucket:
+            continue
+        encryption = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+        found[name] = {
+            "encryption": encryption,
+            "public": s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"],
+            "tags": _tags(s3.get_bucket_tagging(Bucket=name)["TagSet"]),
+        }
+    return found
+
+
+def _read_objects(stack: Any) -> Any:
+    s3, bucket = stack.client("s3"), stack.settings.names.artifact_bucket
+    found = {}
+    for key in (SETTINGS_KEY, NO_CHAMPION_KEY):
+        answer = s3.get_object(Bucket=bucket, Key=key)
+        found[key] = {"bytes": answer["Body"].read().decode(), "type": answer["ContentType"]}
+    return found
+
+
+def _read_roles(stack: Any) -> Any:
+    iam = stack.client("iam")
+    found = {}
+    for role in iam.list_roles()["Roles"]:
+        name = role["RoleName"]
+        if name in TERRAFORM_ONLY_NAMES:
+            continue
+        policies = iam.list_role_policies(RoleName=name)["PolicyNames"]
+        found[name] = {
+            "arn": role["Arn"],
+            "trust": role["AssumeRolePolicyDocument"],
+            "policies": {
+                policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"] for policy in policies
+            },
+            "attached": iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"],
+            "tags": _tags(iam.list_role_tags(RoleName=name)["Tags"]),
+        }
+    return found
+
+
+def _read_repositories(stack: Any) -> Any:
+    ecr = stack.client("ecr")
+    return {
+        item["repositoryName"]: {
+            **{
+                key: item[key]
+                for key in ("imageTagMutability", "imageScanningConfiguration", "encryptionConfiguration")
+            },
+            "tags": _tags(ecr.list_tags_for_resource(resourceArn=item["repositoryArn"])["tags"]),
+        }
+        for item in ecr.describe_repositories()["repositories"]
+    }
+
+
+def _read_group(stack: Any) -> Any:
+    sagemaker, name = stack.client("sagemaker"), stack.settings.names.package_group
+    found = sagemaker.describe_model_package_group(ModelPackageGroupName=name)
+    tags = sagemaker.list_tags(ResourceArn=found["ModelPackageGroupArn"])["Tags"]
+    return {name: {"description": found["ModelPackageGroupDescription"], "tags": _tags(tags)}}
+
+
+def _read_function(stack: Any) -> Any:
+    client, name = stack.client("lambda"), stack.settings.names.deployer
+    found = client.get_function(FunctionName=name)
+    fields = ("Role", "Runtime", "Handler", "MemorySize", "Timeout", "Environment", "Description", "CodeSha256")
+    permissions = {
+        item["Sid"]: {key: value for key, value in item.items() if key != "Sid"}
+        for item in json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
+    }
+    return {
+        **{field: found["Configuration"][field] for field in fields},
+        "tags": found["Tags"],
+        "permissions": permissions,
+    }
+
+
+def _read_rules(stack: Any) -> Any:
+    events = stack.client("events")
+    found = {}
+    for rule in events.list_rules()["Rules"]:
+        targets = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        found[rule["Name"]] = {
+            "pattern": json.loads(rule.get("EventPattern") or "null"),
+            "schedule": rule.get("ScheduleExpression"),
+            "state": rule["State"],
+            "targets": [{key: value for key, value in item.items() if key != "DeadLetterConfig"} for item in targets],
+            "tags": _tags(events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"]),
+        }
+    return found
+
+
+def _read_log_group(stack: Any) -> Any:
+    groups = stack.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+    return {item["logGroupName"]: item["retentionInDays"] for item in groups}
+
+
+def _tags(items: list[dict[str, str]]) -> dict[str, str]:
+    return {item["Key"]: item["Value"] for item in items}
+
+
+READERS = {
+    "keys": _read_keys,
+    "buckets": _read_buckets,
+    "objects": _read_objects,
+    "roles": _read_roles,
+    "repositories": _read_repositories,
+    "group": _read_group,
+    "function": _read_function,
+    "rules": _read_rules,
+    "log group": _read_log_group,
+}
