@@ -155,14 +155,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", required=True, help="decides the input size")
     parser.add_argument("--bad-file-share", required=True, type=_share, help="0 to 1")
     parser.add_argument("--max-pixels", required=True, type=_positive)
-    parser.add_argument("--max-file-mb", required=True, type=_positive, help="MB of 1,048,576 bytes")
+    parser.add_argument("--max-file-mb", required=True, type=_positive, help="MB of 1,000,000 bytes")
     options = parser.parse_args(arguments)
     preprocess(
         container.local(f"{container.PROCESSING_INPUT}/dataset"),
         container.local(f"{container.PROCESSING_INPUT}/images"),
         container.local(f"{container.PROCESSING_OUTPUT}/dataset"),
         recipes.resolve(options.recipe),
-        Limits(options.max_file_mb * 1024 * 1024, options.max_pixels),
+        Limits(options.max_file_mb * 1_000_000, options.max_pixels),
         options.bad_file_share,
     )
 
