@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.images import BadBinding
@@ -27,7 +28,7 @@ class Admin:
             return 400, {"message": "the body must be a JSON object"}
         match method, path.removeprefix("/_local/").rstrip("/"):
             case "GET", "health":
-                return 200, {"status": "ok", "account_id": self._platform.account_id, "region": self._platform.region}
+                return 200, self._health()
             case "GET", "images":
                 return 200, {"images": self._platform.images.bindings()}
             case "PUT", "images":
@@ -47,6 +48,17 @@ class Admin:
                 running = self._platform.children.running()
                 return 200, {"children": [{"name": child.name, "pid": child.pid} for child in running]}
         return 404, {"message": f"{method} {path} is unknown"}
+
+    def _health(self) -> dict[str, Any]:
+        platform = self._platform
+        return {
+            "status": "ok",
+            "account_id": platform.account_id,
+            "region": platform.region,
+            "state_dir": str(platform.state_dir),
+            "pid": os.getpid(),
+            "events_waiting": not platform.events.idle(),
+        }
 
     def _bind(self, request: dict[str, Any]) -> tuple[int, Any]:
         try:

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import flask
 from botocore.exceptions import ClientError
 from moto import backends
+from moto.core.common_models import BaseModel
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplication, create_backend_app
 from moto.s3.responses import S3Response
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from local_sagemaker.moto_gaps import s3_bodies, wire
-from local_sagemaker.moto_gaps.patching import replace
+from local_sagemaker.moto_gaps import s3, s3_bodies, wire
+from local_sagemaker.moto_gaps.patching import put, replace
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
@@ -48,7 +49,11 @@ class _Unsupported(ServiceException):
 
 
 def install() -> None:
-    """Let a missing action be an error that SDKs understand."""
+    """Let a missing action be an error that SDKs understand, and forget models that nobody uses any more.
+
+    moto keeps every model it ever made in a list, for the pages of its own dashboard.
+    """
+    put(BaseModel, "__new__", lambda cls, *args, **kwargs: object.__new__(cls))
 
     @replace(BaseResponse)
     def call_action(self: Any) -> Any:
@@ -127,6 +132,9 @@ def _object(environ: dict[str, Any], platform: Platform) -> Answer:
         answer: Answer = S3Response.key_dispatch(request, request.raw_url, dict(request.headers))
     except ClientError as error:
         return 400, {}, error.response["Error"]["Message"]
+    finally:
+        s3_bodies.forget(environ)
+        s3.forget()
     return answer
 
 

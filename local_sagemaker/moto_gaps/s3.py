@@ -122,6 +122,11 @@ def install(platform: Platform) -> None:
     put(notifications, "_invoke_awslambda", invoke_function)
 
 
+def forget() -> None:
+    """The request that this thread handled is over."""
+    _request.set(None)
+
+
 def _caller(platform: Platform) -> tuple[str, dict[str, str]]:
     """Who makes the current request, and its condition keys."""
     response = _request.get()

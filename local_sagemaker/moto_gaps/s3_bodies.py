@@ -37,7 +37,9 @@ _NOT_STORED = ("lock", "_value_buffer")
 _SMALL = 1 << 20
 _CHUNK = 1 << 18
 
-_PLAIN_QUERY = {"uploadId", "partNumber", "x-id"}
+#: Query parameters beside which a PUT stores an object or a part.
+_PLAIN_QUERY = {"uploadid", "partnumber", "x-id"}
+_SIGNATURE_2 = {"awsaccesskeyid", "signature", "expires"}
 _LOOPBACK = re.compile(r"(\d+\.\d+\.\d+\.\d+|localhost)(:\d+)?")
 _CHECKSUM_HEADERS = {
     "crc32": "HTTP_X_AMZ_CHECKSUM_CRC32",
@@ -85,12 +87,13 @@ class FileSlice:
 
 
 def is_object_request(environ: dict[str, Any]) -> bool:
-    """A signed request for one object, with the bucket in the path."""
+    """A signed request (by header or in the URL) for one object, with the bucket in the path."""
     path: str = environ["PATH_INFO"]
     bucket, _, key = path[1:].partition("/")
+    signed = "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "") or "Signature=" in environ["QUERY_STRING"]
     return (
         bool(bucket and key)
-        and "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "")
+        and signed
         and _LOOPBACK.fullmatch(environ.get("HTTP_HOST", "")) is not None
         and bucket not in ("v20180820", "_local", "endpoints", "moto-api", "latest")
     )
@@ -106,8 +109,8 @@ def receive(environ: dict[str, Any], blobs: BlobStore) -> None:
     """
     if environ["REQUEST_METHOD"] != "PUT" or "HTTP_X_AMZ_COPY_SOURCE" in environ:
         return
-    names = parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
-    if not _PLAIN_QUERY.issuperset(names):
+    names = {name.lower() for name in parse_qs(environ["QUERY_STRING"], keep_blank_values=True)}
+    if not all(name in _PLAIN_QUERY or name.startswith("x-amz-") or name in _SIGNATURE_2 for name in names):
         return
     source: Any = environ["wsgi.input"]
     declared = environ.get("HTTP_X_AMZ_CONTENT_SHA256", "")
@@ -137,6 +140,11 @@ def receive(environ: dict[str, Any], blobs: BlobStore) -> None:
 def received(environ: dict[str, Any]) -> Blob | None:
     """The body that :func:`receive` took from this request."""
     return environ.get(_RECEIVED)
+
+
+def forget(environ: dict[str, Any]) -> None:
+    """Let go of the received body. werkzeug's request and its environment hold each other, so they live on for a while."""
+    environ.pop(_RECEIVED, None)
 
 
 def joining() -> bool:
