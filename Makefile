@@ -83,14 +83,18 @@ images:  ## Build the training and serving images.
 	@echo "make images comes later: the Dockerfiles are here and linted, but nothing builds or pushes them yet."; exit 2
 
 images-check: env  ## Are both images of this source in the registry? (ENV=…)
-	$(BIN)/cv-factory --env $(or $(ENV),local) images
+	$(BIN)/python -m cv_factory.operations.images --env $(or $(ENV),local)
 
-lock:  ## Resolve every extra again into requirements/*.txt (needs uv).
+lock: env  ## Resolve every extra again into requirements/*.txt (needs uv).
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --all-extras \
 	  -c requirements/constraints.txt pyproject.toml -o $(LOCK)
-	for image in training inference; do \
-	  uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --extra $$image \
-	    -c $(LOCK) pyproject.toml -o requirements/$$image.txt; done
+	$(BIN)/python requirements/images.py
+
+golden: env  ## Write the golden definitions again, after a change that was meant.
+	$(BIN)/python tests/pipeline_definition/update_golden.py
+
+schema: env  ## Write factory.schema.json again, after a change of the settings.
+	$(BIN)/python tests/contract/update_schema.py
 
 clean:  ## Stop the local SageMaker and remove what was made here (not the environment).
 	-[ ! -x $(BIN)/cv-factory ] || $(BIN)/cv-factory local down

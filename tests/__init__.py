@@ -1,0 +1,1 @@
+"""Tests. A package, because the SageMaker SDK's wheel also installs a top-level ``tests``."""
