@@ -42,9 +42,9 @@ def table(execution: Execution, *, waiting: bool, last_lines: Mapping[str, str] 
     from rich.table import Table
 
     result = Table(box=None, pad_edge=False, show_header=False, caption_justify="left")
-    result.add_column("step", min_width=12)
-    result.add_column("status", min_width=18)
-    result.add_column("seconds", justify="right")
+    result.add_column("step", min_width=12, no_wrap=True)
+    result.add_column("status", min_width=18, no_wrap=True)
+    result.add_column("seconds", justify="right", min_width=9, no_wrap=True)
     result.add_column("note", overflow="ellipsis", no_wrap=True)
     shown = visible(execution)
     for step in shown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from contracts import evaluation, jsonio, names
 from contracts.errors import ContractError, FactoryError
 from contracts.s3uri import S3Uri
+from deployment import aws
 
 if TYPE_CHECKING:
     from cv_factory.session import Target
@@ -309,13 +309,9 @@ def read_evaluation(target: Target, prefix: S3Uri) -> dict[str, Any]:
         ContractError: it is missing or no JSON object.
     """
     where = prefix / evaluation.EVALUATION
-    s3 = target.client("s3")
-    try:
-        value = json.loads(s3.get_object(Bucket=where.bucket, Key=where.key)["Body"].read())
-    except s3.exceptions.NoSuchKey:
-        raise ContractError(f"{where} is missing", "The run's results may have expired. Run again.") from None
-    except ValueError as error:
-        raise ContractError(f"{where} is not JSON: {error}") from None
+    value = aws.read_json(target.client("s3"), where)
+    if value is None:
+        raise ContractError(f"{where} is missing", "The run's results may have expired. Run again.")
     if not isinstance(value, dict):
         raise ContractError(f"{where} is not a JSON object")
     return value

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from contracts import hashing, jsonio
 from contracts.dataset import SPLIT_CSV, SPLITS, SPLITS_PREFIX
 from contracts.errors import ContractError, DataError
+from contracts.s3uri import S3Uri
 from cv_factory.operations.data import split as splits
 from cv_factory.operations.data.split import Item, Unit
+from deployment import aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -110,27 +112,10 @@ def earlier(client: S3Client, bucket: str, identity: Identity) -> list[Identity]
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=SPLITS_PREFIX):
         for item in page.get("Contents", []):
             if item["Key"].endswith("/" + SPLIT_JSON) and not item["Key"].startswith(identity.prefix):
-                value = parse_object(client.get_object(Bucket=bucket, Key=item["Key"])["Body"].read(), item["Key"])
-                if value.get("source") == identity.source:
+                value = aws.read_json(client, S3Uri(bucket, item["Key"]))
+                if isinstance(value, dict) and value.get("source") == identity.source:
                     found.append(Identity(**value))
     return found
-
-
-def parse_object(data: bytes, name: str) -> dict[str, Any]:
-    """A JSON object read from S3.
-
-    Raises:
-        ContractError: it is none.
-    """
-    import json
-
-    try:
-        value = json.loads(data)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise ContractError(f"{name} is not a JSON object")
-    return value
 
 
 def _read(client: S3Client, bucket: str, key: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contracts import hashing, jsonio
+from contracts import hashing
 from contracts.dataset import BLOBS_PREFIX, SPLITS, Dropped, ImportedDataset, ImportedImage, blob_key
 from contracts.errors import FactoryError
 from contracts.s3uri import S3Uri
@@ -23,6 +23,7 @@ from cv_factory.operations.data.index import Index
 from cv_factory.operations.data.split import Item
 from cv_factory.operations.reporter import Reporter
 from cv_factory.operations.sources import Source
+from deployment import aws
 from inference.images import Limits
 
 if TYPE_CHECKING:
@@ -150,17 +151,13 @@ def latest(settings: Settings, base: Path, client: Callable[[str], Any]) -> tupl
     Raises:
         FactoryError: it was not imported yet; says how.
     """
-    s3: S3Client = client("s3")
-    bucket = settings.names.data_bucket
     identity = Identity.of(sources.identity(settings.data.source, base), settings.data)
-    try:
-        data = s3.get_object(Bucket=bucket, Key=identity.prefix + frozen.LATEST_JSON)["Body"].read()
-    except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
+    value = aws.read_json(client("s3"), settings.names.data(identity.prefix + frozen.LATEST_JSON))
+    if value is None:
         raise FactoryError(
             f"{settings.data.source} is not imported yet ({identity})",
             f"Run: cv-factory data import {settings.data.source}",
-        ) from None
-    value = frozen.parse_object(data, frozen.LATEST_JSON)
+        )
     return S3Uri.parse(value["dataset_uri"]), value["dataset_hash"]
 
 
@@ -263,8 +260,5 @@ def _tell_split(split: Frozen, identity: Identity, others: Sequence[Identity], r
 
 def _point(s3: S3Client, bucket: str, identity: Identity, uri: S3Uri, dataset: ImportedDataset) -> None:
     """Remember which dataset this source and split were imported as last, for ``pipeline start`` on another machine."""
-    value = {"dataset_uri": str(uri), "dataset_hash": dataset.hash}
-    s3.put_object(
-        Bucket=bucket, Key=identity.prefix + frozen.LATEST_JSON, Body=jsonio.pretty(value).encode(),
-        ContentType="application/json",
-    )  # fmt: skip
+    where = S3Uri(bucket, identity.prefix + frozen.LATEST_JSON)
+    aws.write_json(s3, where, {"dataset_uri": str(uri), "dataset_hash": dataset.hash})
