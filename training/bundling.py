@@ -71,11 +71,19 @@ def assemble(
     logits = np.concatenate([predictor.logits(validation.batch(rows)) for rows in _batches(len(validation))])
     number = {label: index for index, label in enumerate(manifest.classes)}
     labels = np.asarray([number[image.label] for image in validation.images], np.int64)
-    spec = replace(spec, temperature=calibration.fit_temperature(logits, labels))
+    temperature = calibration.fit_temperature(logits, labels, _observations(manifest, validation))
+    spec = replace(spec, temperature=temperature)
     jsonio.write(folder / bundle.SPEC, spec.to_json())
     golden = _golden(Predictor(folder, 1, verify=False), validation.batch(_chosen(labels)))
     jsonio.write(folder / bundle.GOLDEN, golden)
     return bundle.seal(folder, spec)
+
+
+def _observations(manifest: PreparedDataset, validation: Split) -> int:
+    """Independent observations in the validation split: its groups, or its images when groups do not count."""
+    if manifest.protocol != "group":
+        return len(validation)
+    return len({image.group or image.path for image in validation.images})
 
 
 def _batches(count: int) -> list[range]:

@@ -28,7 +28,7 @@ from training.recipes import Recipe
 # First numbers of the seed sequences: what the random numbers are for.
 _START, _ORDER, _VIEWS, _DROP = range(4)
 
-_VALIDATION_BATCH = 64
+_VALIDATION_BATCH = 32
 #: A periodic checkpoint is put off until the steps since the last one took this many times what it took: under 2 %.
 _CHECKPOINT_RATIO = 60
 _PROGRESS_SECONDS = 15

@@ -119,7 +119,14 @@ class Recipe:
 
 _LITE0_FRONT = ("conv_stem", "bn1", "blocks.0", "blocks.1")
 
-QUICK = Recipe(name="quick")
+QUICK = Recipe(
+    name="quick",
+    input_size=160,
+    frozen=_LITE0_FRONT,
+    epochs=6,
+    train_sizes=(128, 128, 128, 160),
+    views=4,
+)
 STRONG = Recipe(name="strong", input_size=224, epochs=7, views=4)
 FULL = Recipe(name="full", input_size=300, epochs=20, views=4, ema_decay=0.995)
 
