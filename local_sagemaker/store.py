@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS resources (
-    kind TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL,
+    kind TEXT NOT NULL, region TEXT NOT NULL, name TEXT COLLATE NOCASE NOT NULL,
     number INTEGER NOT NULL, created REAL NOT NULL, modified REAL NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (kind, region, name)
 ) WITHOUT ROWID;
@@ -52,6 +52,9 @@ class Record:
 
 class Store:
     """Resources by (kind, region, name); a body is a JSON object. Safe to use from several threads.
+
+    Names keep their case and are found whatever the case: SageMaker writes names in ARNs in lower case, and users cut them
+    out of there (CreateEndpoint: "the name is case-insensitive").
 
     ``clock`` gives seconds since the epoch.
     """
