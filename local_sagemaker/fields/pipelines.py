@@ -68,4 +68,6 @@ HINTS: dict[str, dict[str, str]] = {
     "StartPipelineExecution": {
         "SelectiveExecutionConfig": "Start without it: steps with a cache are not run again.",
     },
+    "SendPipelineExecutionStepSuccess": {"CallbackToken": "There are no callback steps here; use a Lambda step."},
+    "SendPipelineExecutionStepFailure": {"CallbackToken": "There are no callback steps here; use a Lambda step."},
 }

@@ -189,7 +189,7 @@ class Runner:
         epoch = int(self._platform.clock.time())
         return [
             self._platform.logs.stream(
-                self._module.LOG_GROUP, f"{self._record.name}/{host}-{epoch}", self._record.region
+                self._module.LOG_GROUP, f"{self._request[self._module.NAME]}/{host}-{epoch}", self._record.region
             )
             for host in layout.hosts(self._plan.instance_count)
         ]

@@ -6,9 +6,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from local_sagemaker import fields, tags
+from local_sagemaker import tags
 from local_sagemaker.api import Call
 from local_sagemaker.errors import ResourceInUse, ValidationException
 from local_sagemaker.jobs import failures, states, training
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: (kind, region, name) of a job.
+#: (kind, region, name in lower case) of a job.
 Key = tuple[str, str, str]
 
 
@@ -78,7 +78,6 @@ class Jobs:
         """
         module, platform = states.KINDS[kind], self._platform
         request = dict(call.request)
-        fields.refuse(call)
         tag_list = request.pop("Tags", None)
         module.check(request)
         tags.check(tag_list)
@@ -99,7 +98,7 @@ class Jobs:
         }
         with platform.store.transaction():
             try:
-                record = platform.store.insert(kind, call.region, name, body)
+                record = platform.store.insert(kind, call.region, name.lower(), body)
             except Exists:
                 raise ResourceInUse(
                     "Job name must be unique within an AWS account and region, and a job with this name already exists"
@@ -108,7 +107,7 @@ class Jobs:
             tags.create(call, arn, tag_list)
             states.publish(platform, record)
         with self._lock:
-            self._waiting.append((kind, call.region, name))
+            self._waiting.append((kind, call.region, record.name))
         self._dispatch()
         return arn
 
@@ -183,13 +182,13 @@ class Jobs:
 
 
 def find(call: Call, kind: str) -> Record:
-    """The job that a request names.
+    """The job that a request names; case does not matter, because a job's ARN holds its name in lower case.
 
     Raises:
         ValidationException: there is none, in AWS's words.
     """
-    name: Any = call.request[states.KINDS[kind].NAME]
-    record = call.platform.store.get(kind, call.region, name)
+    name: str = call.request[states.KINDS[kind].NAME]
+    record = call.platform.store.get(kind, call.region, name.lower())
     if record is None:
         if kind == training.KIND:
             raise ValidationException("Requested resource not found.")

@@ -1,9 +1,9 @@
 """How a job's state changes: stored first, then told to EventBridge, both or neither.
 
-A job's record has the kind ``training-job`` or ``processing-job`` and the body ``Request``, ``Arn``, ``Status``,
-``SecondaryStatus``, ``Transitions`` and, once they are known, ``StartTime``, ``EndTime``, ``FailureReason``,
-``ExitMessage``, ``FinalMetricDataList``. Times are seconds since the epoch. Processing jobs have no secondary status on
-AWS; theirs tells the queue where they are.
+A job's record has the kind ``training-job`` or ``processing-job``, the job's name in lower case, and the body
+``Request``, ``Arn``, ``Status``, ``SecondaryStatus``, ``Transitions`` and, once they are known, ``StartTime``,
+``EndTime``, ``FailureReason``, ``ExitMessage``, ``FinalMetricDataList``. Times are seconds since the epoch. Processing
+jobs have no secondary status on AWS; theirs tells the queue where they are.
 """
 
 from __future__ import annotations
@@ -50,10 +50,14 @@ def change(
 ) -> Record:
     """Move a job to ``secondary`` and, when given, to the primary ``status``; ``more`` is put into its body.
 
-    A job that is being stopped stays Stopping until it ends, and a job that has ended stays as it is.
+    A job that is being stopped stays Stopping until it ends, and a job that has ended stays as it is. As on AWS an
+    event tells of a training job's secondary statuses, and of a processing job's status only.
     """
+    before: tuple[str, str] = ("", "")
 
     def alter(body: dict[str, Any]) -> None:
+        nonlocal before
+        before = _visible(kind, body)
         if body["Status"] in ENDED:
             return
         body.update(more)
@@ -74,8 +78,13 @@ def change(
 
     with platform.store.transaction():
         record = platform.store.update(kind, region, name, alter)
-        publish(platform, record)
+        if _visible(kind, record.body) != before:
+            publish(platform, record)
     return record
+
+
+def _visible(kind: str, body: dict[str, Any]) -> tuple[str, str]:
+    return body["Status"], body["SecondaryStatus"] if kind == training.KIND else ""
 
 
 def publish(platform: Platform, record: Record) -> None:

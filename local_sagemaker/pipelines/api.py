@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from local_sagemaker import fields, tags
+from local_sagemaker import tags
 from local_sagemaker.api import Call, operation, page
 from local_sagemaker.errors import ConflictException, ValidationException
 from local_sagemaker.objects import ObjectError
@@ -28,7 +28,6 @@ def create_pipeline(call: Call) -> dict[str, Any]:
     known = records.known_token(store, call.region, call.operation, "", token)
     if known is not None:
         return {"PipelineArn": known}
-    fields.refuse(call)
     text = _definition_text(call)
     if text is None:
         raise ValidationException("Either PipelineDefinition or PipelineDefinitionS3Location is required.")

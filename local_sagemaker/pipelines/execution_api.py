@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from local_sagemaker import fields
 from local_sagemaker.api import Call, operation, page
 from local_sagemaker.errors import ValidationException, not_executed
 from local_sagemaker.pipelines import events, names, parameters, records
@@ -19,7 +18,6 @@ _KEPT = ("PipelineExecutionDisplayName", "PipelineExecutionDescription", "Parall
 @operation("StartPipelineExecution")
 def start_pipeline_execution(call: Call) -> dict[str, Any]:
     request, store = call.request, call.platform.store
-    fields.refuse(call)
     pipeline = records.find_pipeline(store, call.region, call.account_id, request["PipelineName"])
     token = request["ClientRequestToken"]
     known = records.known_token(store, call.region, call.operation, pipeline.name, token)

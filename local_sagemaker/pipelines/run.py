@@ -42,7 +42,7 @@ class Engine(Protocol):
         """Do ``action`` in another thread, then call ``run.acted(step, attempt, outcome)`` in the interpreter's."""
 
     def watch_job(self, run: Run, step: str, key: tuple[str, str, str]) -> None:
-        """Call ``run.job_ended(step, job name)`` when that job has ended."""
+        """Call ``run.job_ended(step, name in the key)`` when that job has ended."""
 
     def at(self, instant: float, run: Run, step: str) -> None:
         """Call ``run.try_again(step)`` at that time of the server's clock."""
@@ -79,7 +79,7 @@ class Run:
                 self._engine.watch_job(self, name, self._job_key(step, state))
                 if state["StepStatus"] == "Starting":
                     self._put(name, StepStatus="Executing", Metadata=jobs.metadata(step.type, job.body["Arn"]))
-                self.job_ended(name, state["JobName"])
+                self.job_ended(name, state["JobName"].lower())
             else:
                 self._act(step, state)
         self.advance()
@@ -105,7 +105,7 @@ class Run:
         match outcome:
             case Began(metadata, key):
                 self._put(name, StepStatus="Executing", Metadata=metadata, CacheKey=key)
-                self.job_ended(name, state["JobName"])
+                self.job_ended(name, state["JobName"].lower())
                 self.advance()
             case Succeeded():
                 self._succeed(name, outcome)
@@ -117,7 +117,11 @@ class Run:
         state = self._steps[name]
         step = self._definition.steps[name]
         record = self._job(step, state)
-        if state.get("JobName") != job_name or state["StepStatus"] not in ("Executing", "Stopping") or record is None:
+        if (
+            state["JobName"].lower() != job_name
+            or state["StepStatus"] not in ("Executing", "Stopping")
+            or record is None
+        ):
             return
         body = record.body
         if body["Status"] == "Completed":
@@ -221,7 +225,7 @@ class Run:
                 record = self._job(step, state)
                 if record is not None:
                     self._platform.jobs.request_stop(record.kind, record)
-                    self.job_ended(name, state["JobName"])
+                    self.job_ended(name, state["JobName"].lower())
 
     # the cache
 
@@ -250,7 +254,7 @@ class Run:
         return [name for name, state in self._steps.items() if state["StepStatus"] in statuses]
 
     def _job_key(self, step: Step, state: Mapping[str, Any]) -> tuple[str, str, str]:
-        return jobs.KINDS[step.type], self.region, state["JobName"]
+        return jobs.KINDS[step.type], self.region, state["JobName"].lower()
 
     def _job(self, step: Step, state: Mapping[str, Any]) -> Record | None:
         return self._platform.store.get(*self._job_key(step, state))

@@ -36,7 +36,7 @@ def act(context: Context) -> Outcome:
         return Failed(f"ClientError: Failed to invoke lambda:Invoke. Error Details: {error}", metadata=metadata)
     except CannotInvoke as error:
         reason = f"ClientError: Failed to invoke lambda:Invoke. Error Details: {error.message}"
-        kind = retries.THROTTLING if error.status == 429 else retries.SERVICE_FAULT if error.status >= 500 else None
+        kind = retries.THROTTLING if error.status == 429 else retries.SERVICE_FAULT if error.status == 500 else None
         return Failed(reason, kind, metadata)
     platform.state.flush("s3")  # what the function's answer names must outlive a killed server
     if result.function_error:

@@ -155,7 +155,8 @@ def test_a_manifest_dealt_out_to_two_hosts(sagemaker: LocalSageMaker) -> None:
         "list.manifest", json.dumps([{"prefix": f"s3://{BUCKET}/images/"}, "a.png", "b.png", "c.png"])
     )
     script = (
-        f'cd /opt/ml/processing; h=$({_cat("/config/resourceconfig.json")} | sed \'s/.*current_host": "\\([^"]*\\).*/\\1/\');'
+        f"cd /opt/ml/processing; h=$({_cat('/config/resourceconfig.json')}"
+        ' | sed \'s/.*current_host": "\\([^"]*\\).*/\\1/\');'
         " ls input/images | tr '\\n' ' ' > output/out/$h"
     )
     request = processing(
@@ -228,6 +229,16 @@ def test_a_name_is_taken_until_the_job_is_deleted(sagemaker: LocalSageMaker) -> 
     with pytest.raises(ValidationException, match="Could not find requested job with name: twice"):
         sagemaker("DescribeProcessingJob", ProcessingJobName="twice")
     sagemaker("CreateProcessingJob", **request)
+
+
+def test_a_job_is_found_by_the_name_in_its_arn(sagemaker: LocalSageMaker) -> None:
+    """ARNs hold the name in lower case, and clients cut it out of them."""
+    arn = sagemaker("CreateProcessingJob", **processing("My-Job", "echo hello"))["ProcessingJobArn"]
+    name = arn.rsplit("/", 1)[1]
+    assert sagemaker.wait(name)["ProcessingJobName"] == "My-Job"
+    assert sagemaker.log(GROUP, "My-Job") == ["hello"]
+    with pytest.raises(ResourceInUse):
+        sagemaker("CreateProcessingJob", **processing("my-job", "true"))
 
 
 def test_a_running_job_cannot_be_deleted(sagemaker: LocalSageMaker) -> None:

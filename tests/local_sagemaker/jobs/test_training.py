@@ -198,7 +198,7 @@ def test_an_input_that_matches_nothing_is_refused_at_once(sagemaker: LocalSageMa
         ({"DebugRuleConfigurations": [{"RuleConfigurationName": "r", "RuleEvaluatorImage": "i"}]}, "DebugRule"),
         ({"ResourceConfig": {"InstanceType": "ml.m5.xlarge"}}, "InstanceCount"),
     ],
-)  # fmt: skip
+)
 def test_requests_that_are_refused(sagemaker: LocalSageMaker, change: dict[str, Any], words: str) -> None:
     with pytest.raises(ApiError, match=words) as error:
         sagemaker("CreateTrainingJob", **training("bad", "true", **change))

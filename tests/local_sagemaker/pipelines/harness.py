@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import threading
@@ -13,8 +14,16 @@ from typing import Any
 from local_sagemaker.pipelines import Executions
 from local_sagemaker.pipelines import events as pipeline_events
 from tests.local_sagemaker.jobs.harness import (
-    ACCOUNT, BUCKET, IMAGE, PATIENCE, REGION, ROLE, LocalSageMaker, processing, training,
-)  # fmt: skip
+    ACCOUNT,
+    BUCKET,
+    IMAGE,
+    PATIENCE,
+    REGION,
+    ROLE,
+    LocalSageMaker,
+    processing,
+    training,
+)
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -116,8 +125,8 @@ class PipelineSageMaker(LocalSageMaker):
             archive.writestr("main.py", source)
         lambda_backends[ACCOUNT][REGION].create_function({
             "FunctionName": name, "Runtime": "python3.11", "Role": ROLE, "Handler": "main.handler",
-            "Code": {"ZipFile": body.getvalue()}, "Timeout": timeout, "MemorySize": 128, "Publish": False,
-            "PackageType": "Zip",
+            "Code": {"ZipFile": base64.b64encode(body.getvalue()).decode()}, "Timeout": timeout, "MemorySize": 128,
+            "Publish": False, "PackageType": "Zip",
         })  # fmt: skip
         return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
 
@@ -179,6 +188,6 @@ def json_get(step: str, file: str, path: str) -> dict[str, Any]:
 
 
 __all__ = [
-    "ACCOUNT", "BUCKET", "IMAGE", "REGION", "ROLE", "TOKEN", "PipelineSageMaker", "condition_step", "definition", "equals",
-    "fail_step", "get", "join", "json_get", "lambda_step", "run_step", "train_step",
+    "ACCOUNT", "BUCKET", "IMAGE", "REGION", "ROLE", "TOKEN", "PipelineSageMaker", "condition_step", "definition",
+    "equals", "fail_step", "get", "join", "json_get", "lambda_step", "run_step", "train_step",
 ]  # fmt: skip

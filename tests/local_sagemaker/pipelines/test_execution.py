@@ -11,9 +11,19 @@ import pytest
 from local_sagemaker.pipelines import events
 from tests.local_sagemaker.jobs.harness import channel, s3_input, s3_output
 from tests.local_sagemaker.pipelines.harness import (
-    ACCOUNT, BUCKET, REGION, PipelineSageMaker, condition_step, equals, fail_step, get, join, json_get, run_step,
+    ACCOUNT,
+    BUCKET,
+    REGION,
+    PipelineSageMaker,
+    condition_step,
+    equals,
+    fail_step,
+    get,
+    join,
+    json_get,
+    run_step,
     train_step,
-)  # fmt: skip
+)
 
 OUT = "/opt/ml/processing/output/out"
 EXECUTION_ID = get("Execution.PipelineExecutionId")
@@ -59,13 +69,13 @@ def test_data_flows_from_step_to_step(sagemaker: PipelineSageMaker) -> None:
     ("value", "taken"), [("yes", ["Make", "Decide", "Inner", "Good"]), ("no", ["Make", "Decide", "Bad", "AfterBad"])]
 )
 def test_conditions_take_one_side(sagemaker: PipelineSageMaker, value: str, taken: list[str]) -> None:
-    verdict = json_get("Make", "F", "gate.verdict")
+    verdict, score = json_get("Make", "F", "gate.verdict"), json_get("Make", "F", "gate['score']")
     inner = condition_step("Inner", [equals(get("Steps.Decide.Outcome"), "True")], [run_step("Good")], [])
     steps = [
         writes("Make", f"""echo '{{"gate": {{"verdict": "{value}", "score": 0.9}}}}' > {OUT}/result.json"""),
         condition_step(
             "Decide",
-            [equals(verdict, "yes"), {"Type": "GreaterThan", "LeftValue": json_get("Make", "F", "gate['score']"), "RightValue": 0.5}],
+            [equals(verdict, "yes"), {"Type": "GreaterThan", "LeftValue": score, "RightValue": 0.5}],
             [inner], [run_step("Bad")],
         ),
         run_step("AfterBad", DependsOn=["Bad"]),
