@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+import re
 import uuid
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,10 @@ _NAMES = ("localhost", "host.docker.internal")
 _DOMAINS = (".localhost", ".amazonaws.com")
 
 
+#: SageMaker's runtime; nothing of S3, where ``endpoints`` may be a bucket, is a POST to such a path.
+_INVOCATION = re.compile(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)")
+
+
 class App:
     """The server's WSGI application."""
 
@@ -50,8 +55,9 @@ class App:
                 if not environ.get("REMOTE_ADDR", "").startswith("127."):
                     return _answer(start_response, 403, {"message": "/_local/ answers on loopback only"})
                 return _answer(start_response, *self._admin.handle(environ["REQUEST_METHOD"], path, _body(environ)))
-            if path.startswith("/endpoints/") and path.endswith("/invocations"):
-                return self._invoke_endpoint(environ, start_response)
+            invocation = _INVOCATION.fullmatch(path)
+            if invocation and environ["REQUEST_METHOD"] == "POST":
+                return self._invoke_endpoint(environ, start_response, *invocation.groups())
             return self._aws(environ, start_response)
         except _TooLarge as error:
             return _answer(start_response, 413, {"message": str(error)}, {"x-amzn-ErrorType": "RequestTooLarge"})
@@ -76,8 +82,9 @@ class App:
             return False
         return True
 
-    def _invoke_endpoint(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        name = unquote(environ["PATH_INFO"].split("/")[2])
+    def _invoke_endpoint(
+        self, environ: Environ, start_response: StartResponse, name: str, verb: str
+    ) -> Iterable[bytes]:
         scope = environ.get("HTTP_AUTHORIZATION", "").split("/")
         region = scope[2] if len(scope) > 2 else self._platform.region
         headers = {
@@ -86,7 +93,7 @@ class App:
             if key.startswith("HTTP_") or key in ("CONTENT_TYPE", "CONTENT_LENGTH")
         }
         try:
-            status, answered, body = self._platform.fleets.invoke(name, region, _body(environ), headers)
+            status, answered, body = self._platform.fleets.invoke(unquote(name), region, _body(environ), headers, verb)
         except ApiError as error:
             document = {"message": error.message, "Message": error.message}
             return _answer(start_response, error.status, document, {"x-amzn-ErrorType": error.code})

@@ -162,10 +162,10 @@ class Endpoint:
     def _shift(self, pending: dict[str, Any], step: rollout.Step, expired: Callable[[], str]) -> None:
         """Send the step's share to the new fleet and watch it for the step's wait."""
         self._watch(pending, 0, expired)
-        with self._lock:
-            self._share = step.share
         pending["Moved"] = step.share >= 1.0
         self._tell(pending, "ActivatingTraffic", step.activating)
+        with self._lock:
+            self._share = step.share
         if step.wait:
             self._tell(pending, "Baking", step.baking)
             self._watch(pending, step.wait, expired)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import pytest
 from botocore.config import Config
 
 from local_sagemaker import control
@@ -23,6 +24,14 @@ IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/serve:1"
 SCRIPT = Path(__file__).with_name("image.py")
 TRUST = {
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]
+}
+#: Short limits, so that what AWS gives minutes takes seconds.
+HOSTING = {
+    "STARTUP_SECONDS": "10",
+    "PING_INTERVAL_SECONDS": "0.2",
+    "STOP_SECONDS": "3",
+    "RESTART_SECONDS": "1",
+    "INVOCATION_SECONDS": "3",
 }
 T = TypeVar("T")
 
@@ -57,7 +66,10 @@ class Local:
         self.names = 0
 
     def start(self) -> None:
-        self.info = control.start(self.state, ACCOUNT, REGION)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in HOSTING.items():
+                patch.setenv(f"LOCAL_SAGEMAKER_HOSTING_{name}", value)
+            self.info = control.start(self.state, ACCOUNT, REGION)
         session = boto3.Session("test", "test", region_name=REGION)
 
         def client(service: str) -> Any:

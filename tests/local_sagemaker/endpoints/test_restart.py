@@ -16,15 +16,25 @@ from tests.local_sagemaker.endpoints.harness import IMAGE, Local, running, until
 from tests.local_sagemaker.endpoints.test_updating import advance, baking, config_of, policy, update
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    local = Local(tmp_path_factory.mktemp("mortal"))
+    local.start()
+    local.prepare()
+    yield local
+    local.stop()
+    assert containers(local) == []
+
+
 @pytest.fixture
-def mortal(hosting: None, tmp_path: Path) -> Iterator[Local]:
-    """A server that the test may stop or kill."""
-    server = Local(tmp_path / "state")
-    server.start()
-    server.prepare()
-    server.sagemaker.get_waiter("endpoint_in_service")  # loads what a test under time pressure would wait for
+def mortal(server: Local) -> Iterator[Local]:
+    """A server that the test may stop or kill, and start again."""
     yield server
-    server.stop()
+    if control.status(server.state) is None:
+        server.start()
+    for one in server.sagemaker.list_endpoints()["Endpoints"]:
+        server.settled(one["EndpointName"])
+        server.delete(one["EndpointName"])
     assert containers(server) == []
 
 
