@@ -44,6 +44,8 @@ RANDOM_SEEDS = (0, 1, 2)
 FOLDS = 4
 PARTS = (*(f"{RANDOM}:{seed}" for seed in RANDOM_SEEDS), *(f"{GROUP}:{fold}" for fold in range(FOLDS)))
 SHARES = splits.shares(test_share=0.25, validation_share=0.15)
+#: The share of a split that gets no group but those that are in it already.
+_NOTHING = 1e-12
 FLOORS = {RANDOM: 0.80, GROUP: 0.74}
 TOLD = (BALANCED_ACCURACY, ACCURACY, F1, AUC, ECE)
 
@@ -74,14 +76,15 @@ def imported(found: Source, part: str, hashes: Mapping[str, str]) -> ImportedDat
     items = [
         Item(each.path, hashes[each.path], each.label, each.group, each.target, each.slices) for each in found.images
     ]
-    fixed: dict[Unit, str] = {}
-    seed = 0
     if protocol == GROUP:
         fixed = {Unit(group): TEST for group in fold_groups(found, int(number))}
+        seed = 0
+        assigned = splits.assign(items, protocol, {**SHARES, TEST: _NOTHING}, seed, fixed)
     else:
         seed = int(number)
-    assigned = splits.assign(items, protocol, SHARES, seed, fixed)
-    where = {item.path: split for unit, split in assigned.items() for item in splits.units(items, protocol)[unit]}
+        assigned = splits.assign(items, protocol, SHARES, seed)
+    members = splits.units(items, protocol)
+    where = {item.path: split for unit, split in assigned.items() for item in members[unit]}
     images = tuple(
         ImportedImage(
             each.path, blob_key(hashes[each.path], each.path), each.label, each.size, hashes[each.path], 300, 300, "L",
