@@ -94,7 +94,7 @@ def precision_recall_chart(curves: Sequence[Curve], operating: tuple[float, floa
     plot = _Plot((0.0, 1.0), (0.0, 1.0), "recall", "precision")
     if len(curves) == 1:
         plot.line([(0, curves[0].share), (1, curves[0].share)], "--soft", dash="2 4", width=1)
-        plot.text(1, curves[0].share, f"guessing {curves[0].share:.2f}", anchor="end", dy=-5)
+        plot.text(1, curves[0].share, f"guessing {curves[0].share:.2f}", anchor="end", dy=15)
     for index, curve in enumerate(curves):
         step = max(1, len(curve.recall) // _POINTS)
         keep = sorted({*range(0, len(curve.recall), step), len(curve.recall) - 1})
@@ -117,9 +117,9 @@ def reliability_chart(confidence: Floats, correct: Rows) -> str:
     sums = np.bincount(index, weights=confidence, minlength=ECE_BINS)
     start = math.floor(float(confidence.min()) * ECE_BINS) / ECE_BINS if len(confidence) else 0.0
     start = min(start, 0.8)
-    plot = _Plot((start, 1.0), (0.0, 1.0), "confidence of the answer", "share that is right", bottom=98)
+    plot = _Plot((start, 1.0), (0.0, 1.0), "confidence of the answer", "share that is right", bottom=_BOTTOM + 70)
     tallest = max(int(counts.max()), 1)
-    floor = plot.height - 40
+    floor = plot.height - 24  # of the histogram
     for number in range(ECE_BINS):
         count = int(counts[number])
         if not count:
@@ -134,12 +134,15 @@ def reliability_chart(confidence: Floats, correct: Rows) -> str:
         )
         plot.line([(mean, low), (mean, high)], "--accent", width=1.6)
         plot.dot(mean, share)
-        tall = 34 * count / tallest
+        tall = 36 * count / tallest
         plot.raw(
             f'<rect x="{plot.x(left) + 1:.1f}" y="{floor - tall:.1f}" '
             f'width="{plot.x(edge) - plot.x(left) - 2:.1f}" height="{max(tall, 1):.1f}" fill="var(--quiet)" rx="1.5"/>'
         )
-    plot.raw(f'<text x="{_LEFT}" y="{floor - 40:.1f}">images (tallest {tallest})</text>')
+    plot.raw(f'<path d="M{_LEFT} {floor:.1f}H{_WIDTH - _RIGHT}" stroke="var(--line)"/>')
+    plot.raw(f'<text x="{_LEFT - 7}" y="{floor:.1f}" text-anchor="end">0</text>')
+    plot.raw(f'<text x="{_LEFT - 7}" y="{floor - 28:.1f}" text-anchor="end">{tallest}</text>')
+    plot.raw(f'<text transform="translate(12 {floor - 18:.0f}) rotate(-90)" text-anchor="middle">images</text>')
     plot.line([(start, start), (1, 1)], "--soft", dash="4 4", width=1.2)
     return plot.svg("Reliability diagram")
 

@@ -51,8 +51,8 @@ def render(found: Evaluation, files: Mapping[str, bytes]) -> str:
         _verdict(found),
         _tiles(found),
         _metrics(found),
-        _pair(_confusion(found), _reliability(found)),
-        _pair(_precision_recall(found), _data(found)),
+        _pair(_confusion(found), _data(found)),
+        _pair(_precision_recall(found), _reliability(found)),
         _champion(found),
         _slices(found),
         _mistakes(found, files),
@@ -122,7 +122,8 @@ def _metrics(found: Evaluation) -> str:
         "Metrics",
         f"On {len(found.answers)} test images, protocol <b>{escape(protocol)}</b>. 95 % intervals from "
         f"{intervals.RESAMPLES} bootstrap resamples of {drawn}; the latency's from order statistics."
-        + (" With so few groups they are still somewhat too narrow." if few else ""),
+        + (" With so few groups they are still somewhat too narrow." if few else "")
+        + " Red marks are the gate's limits.",
         table(("metric", "#estimate", "#95 % interval", "|", "gate", ""), rows),
     )
 
@@ -149,7 +150,21 @@ def _confusion(found: Evaluation) -> str:
         "Confusion matrix",
         "Rows are the truth, columns the answer" + ("." if many else "; per cent of the row."),
         f'<div class="scroll"><table class="confusion{" many" if many else ""}"><tr><th></th>{head}</tr>'
-        f"{''.join(rows)}</table></div>",
+        f"{''.join(rows)}</table></div>{_in_words(found, matrix)}",
+    )
+
+
+def _in_words(found: Evaluation, matrix: Sequence[Sequence[int]]) -> str:
+    """What recall and precision of the positive class mean, in images."""
+    positive = found.scores.positive
+    if positive is None:
+        return ""
+    name = escape(found.spec.classes[positive])
+    hits, is_positive = matrix[positive][positive], sum(matrix[positive])
+    called = sum(row[positive] for row in matrix)
+    return (
+        f'<p class="soft below">Of {is_positive} images that are {name}, {hits} are found and {is_positive - hits} '
+        f"missed. Of {called} that are called {name}, {called - hits} are not.</p>"
     )
 
 

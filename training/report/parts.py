@@ -90,7 +90,7 @@ def limits(name: str, floor: float | None, ceiling: float | None) -> str:
     said = [f"at least {floor:g}"] if floor is not None else []
     said += [f"at most {ceiling:g}"] if ceiling is not None else []
     unit = f" {UNITS[name]}" if said and name in UNITS else ""
-    return f'<span class="soft">{", ".join(said)}{unit}</span>'
+    return f'<span class="soft nowrap">{", ".join(said)}{unit}</span>'
 
 
 def pills(reasons: Iterable[Reason]) -> str:

@@ -45,6 +45,8 @@ header.top { display: flex; flex-wrap: wrap; gap: 10px 24px; align-items: baseli
 .tile .figure { font-size: 27px; font-weight: 650; letter-spacing: -.02em; line-height: 1.25; }
 .tile .figure small { font-size: 14px; font-weight: 500; color: var(--soft); letter-spacing: 0; margin-left: 3px; }
 .scroll { overflow-x: auto; }
+.nowrap { white-space: nowrap; }
+.grid2 .card > svg { width: 100%; }
 table { border-collapse: collapse; width: 100%; }
 th { text-align: left; font-weight: 600; font-size: 13px; color: var(--soft); padding: 6px 12px 6px 0; }
 th { white-space: nowrap; }
@@ -67,10 +69,10 @@ table.confusion { width: auto; border-spacing: 4px; border-collapse: separate; m
 table.confusion th { text-align: center; padding: 2px 8px; }
 table.confusion th.row { text-align: right; }
 table.confusion td {
-  border: 0; border-radius: 8px; text-align: center; min-width: 88px; padding: 14px 10px; color: var(--ink);
+  border: 0; border-radius: 8px; text-align: center; min-width: 116px; padding: 20px 10px; color: var(--ink);
   background: color-mix(in srgb, var(--hue) calc(var(--share) * 62%), var(--track));
 }
-table.confusion td b { display: block; font-size: 19px; line-height: 1.2; }
+table.confusion td b { display: block; font-size: 22px; line-height: 1.25; }
 table.confusion.many td { min-width: 40px; padding: 5px 4px; font-size: 12.5px; border-radius: 5px; }
 table.confusion td.right { --hue: var(--accent); }
 table.confusion td.wrong { --hue: var(--bad); }
@@ -89,6 +91,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .legend i { display: inline-block; width: 18px; border-top: 3px solid var(--c); }
 .legend i { margin-right: 6px; vertical-align: 3px; }
 .gap { height: 16px; }
+.below { margin-top: 16px; text-align: center; text-wrap: balance; }
 .warn { background: var(--bad-soft); border-radius: 8px; padding: 8px 12px; font-size: 14px; margin-top: 12px; }
 @media print { body { background: #fff; } .card, .tile { break-inside: avoid; } }
 """

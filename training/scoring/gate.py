@@ -124,12 +124,13 @@ def decide(
     if is_champion:
         return Verdict(NOTHING_NEW, _plain("This bundle is the champion itself; there is nothing new."), tuple(reasons))
     if failed:
-        more = f" {len(passed)} other rules hold." if passed else ""
+        more = f" {len(passed)} other {'rules hold' if len(passed) > 1 else 'rule holds'}." if passed else ""
         return Verdict(REFUSE, _plain(f"Not registered: {'; '.join(failed)} ({where}).{more}"), tuple(reasons))
     value = values.get(BALANCED_ACCURACY)
     score = f"balanced accuracy {_number(value)} on {where}"
     against = "no champion to compare with" if comparison is None else passed[-1]
-    return Verdict(REGISTER, _plain(f"All {len(reasons)} rules hold: {score}; {against}."), tuple(reasons))
+    rules_hold = {0: "No rule is set", 1: "The one rule holds"}.get(len(reasons), f"All {len(reasons)} rules hold")
+    return Verdict(REGISTER, _plain(f"{rules_hold}: {score}; {against}."), tuple(reasons))
 
 
 def _says(name: str, value: float | None, holds: bool, bound: str, limit: float) -> str:

@@ -106,6 +106,8 @@ def test_what_cannot_be_computed_never_passes() -> None:
 def test_no_rules_register_everything() -> None:
     result = verdict({"balanced_accuracy": 0.1}, {}, rules=Rules())
     assert (result.outcome, result.reasons) == (REGISTER, ())
+    assert result.message.startswith("No rule is set: balanced accuracy 0.100 on 656 test images")
+    assert verdict(rules=Rules(min={"balanced_accuracy": 0.7})).message.startswith("The one rule holds: ")
 
 
 @pytest.mark.parametrize(
