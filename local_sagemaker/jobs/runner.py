@@ -290,10 +290,10 @@ class Runner:
             for sync in syncs:
                 sync.finish()
             self._upload(result)
+            self._platform.state.flush("s3")  # the stored state must not name objects that a killed server forgets
         except (ObjectError, OSError) as error:
             if not failed:
                 raise failures.client_error(f"Artifact upload failed: {error}") from error
-        self._platform.state.flush("s3")  # the stored state must not name objects that a killed server forgets
         if result.failed_host is not None:
             raise failures.algorithm_error(
                 failures.exit_code(result.code), self._failure_text(result.bases[result.failed_host])

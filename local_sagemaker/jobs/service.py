@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
 
 _log = logging.getLogger(__name__)
+
+#: Between two tries to store a job's end.
+RETRY_SECONDS = 1.0
 
 #: (kind, region, name in lower case) of a job.
 Key = tuple[str, str, str]
@@ -42,7 +46,7 @@ class Jobs:
         self._waiting: deque[Key] = deque()
         self._running: dict[Key, Runner] = {}
         self._listeners: list[Callable[[Key], None]] = []
-        self._closing = False
+        self._closing = threading.Event()
 
     def on_end(self, listener: Callable[[Key], None]) -> None:
         """Call ``listener`` with (kind, region, name) of each job that has ended, after its last state is stored."""
@@ -65,7 +69,7 @@ class Jobs:
     def stop(self) -> None:
         """Let go of the running jobs: whoever stops the server ends their processes; the next start fails them."""
         with self._lock:
-            self._closing = True
+            self._closing.set()
             runners = list(self._running.values())
         for runner in runners:
             runner.abandon()
@@ -147,7 +151,7 @@ class Jobs:
         """Start waiting jobs while there are free slots."""
         while True:
             with self._lock:
-                if self._closing or not self._waiting or len(self._running) >= self._parallel:
+                if self._closing.is_set() or not self._waiting or len(self._running) >= self._parallel:
                     return
                 key = self._waiting.popleft()
                 record = self._platform.store.get(*key)
@@ -174,7 +178,15 @@ class Jobs:
             self._dispatch()
 
     def _fail(self, key: Key, reason: str) -> None:
-        states.change(self._platform, *key, "Failed", status="Failed", FailureReason=reason)
+        """Store a failure; when it cannot be stored (the disk is full) try again until it can."""
+        while True:
+            try:
+                states.change(self._platform, *key, "Failed", status="Failed", FailureReason=reason)
+                return
+            except sqlite3.OperationalError as error:
+                _log.error("the end of job %s cannot be stored, trying again: %s", key[2], error)
+                if self._closing.wait(RETRY_SECONDS):
+                    return
 
     def _ended(self, key: Key) -> None:
         for listener in self._listeners:

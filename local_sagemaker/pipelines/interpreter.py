@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: Between two tries to store a transition.
+RETRY_SECONDS = 1.0
+
 
 class Executions:
     """All executions of the server."""
@@ -35,7 +39,7 @@ class Executions:
         self._jobs_lock = threading.Lock()
         self._timers = _Timers(platform, self._inbox)
         self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._closing = threading.Event()
 
     def start(self) -> None:
         """Go on with every execution that an earlier server left."""
@@ -48,7 +52,7 @@ class Executions:
 
     def stop(self) -> None:
         """Make no more transitions; what was going on is resumed at the next start."""
-        self._stopping = True
+        self._closing.set()
         self._timers.stop()
         self._inbox.put(None)
         if self._thread is not None:
@@ -87,7 +91,7 @@ class Executions:
     # the thread
 
     def _work(self) -> None:
-        while not self._stopping:
+        while not self._closing.is_set():
             item = self._inbox.get()
             if item is None:
                 return
@@ -104,10 +108,22 @@ class Executions:
         self._handle(run, run.advance)
 
     def _handle(self, run: Run, transition: Callable[[], None]) -> None:
-        """Make a transition of a run that is not over, and forget the run when it is."""
+        """Make a transition of a run that is not over, and forget the run when it is.
+
+        A transition that cannot be stored (the disk is full) is tried again until it can.
+        """
         if self._runs.get((run.region, run.id)) is not run:
             return
-        transition()
+        pending = [transition]
+        while pending:
+            try:
+                pending[0]()
+                pending.pop(0)
+            except sqlite3.OperationalError as error:
+                _log.error("the state of execution %s cannot be stored, trying again: %s", run.id, error)
+                pending = [transition, run.advance]  # some of it may be done, and then only the rest is left
+                if self._closing.wait(RETRY_SECONDS):
+                    return
         if run.ended:
             del self._runs[run.region, run.id]
             with self._jobs_lock:

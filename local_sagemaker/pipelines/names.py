@@ -26,7 +26,7 @@ def job_name(execution: str, step: str, prefix: str | None = None) -> str:
     """
     suffix = random_part(10)
     room = _LONGEST - len(execution) - len(suffix) - 2
-    if prefix is not None:
+    if prefix is not None and _plain(prefix, room):
         return f"{_plain(prefix, room)}-{execution}-{suffix}"
     return f"pipelines-{execution}-{_plain(step, room - len('pipelines-'))}-{suffix}"
 

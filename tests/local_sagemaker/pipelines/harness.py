@@ -49,7 +49,7 @@ class PipelineSageMaker(LocalSageMaker):
 
     def crash(self) -> None:
         """What ``kill -9`` leaves: nothing more is stored, the children are gone."""
-        self.executions._stopping = True
+        self.executions._closing.set()
         self.executions._inbox.put(None)
         self.jobs.stop()
         for child in self.platform.children.running():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,28 @@ def test_stopping_goes_on_too(servers: Servers, tmp_path: Path) -> None:
     second = servers.again()
     assert second.finish(arn)["PipelineExecutionStatus"] == "Failed"  # its job failed when the server was killed
     assert list(second.statuses(arn)) == ["Deaf"]
+
+
+def test_a_full_disk_delays_transitions_but_loses_none(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local_sagemaker.pipelines.interpreter.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("local_sagemaker.jobs.service.RETRY_SECONDS", 0.01)
+    sagemaker = servers.now
+    sagemaker.create(
+        "Full", [run_step("One", f"touch {tmp_path}/on; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; exit 1")]
+    )
+    arn = sagemaker.begin("Full")
+    sagemaker.wait_for_file(tmp_path / "on")
+    update, failures = sagemaker.platform.store.update, []
+
+    def full(*arguments: Any) -> Any:
+        if len(failures) < 8:
+            failures.append(arguments)
+            raise sqlite3.OperationalError("database or disk is full")
+        return update(*arguments)
+
+    monkeypatch.setattr(sagemaker.platform.store, "update", full)
+    (tmp_path / "go").touch()
+    assert sagemaker.finish(arn)["PipelineExecutionStatus"] == "Failed"
+    assert len(failures) == 8
