@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contracts import source
+from contracts import hashing, jsonio, source
 from contracts.errors import FactoryError, UsageError
 from contracts.settings import Settings, reader
 from cv_factory import session as sessions
@@ -129,19 +129,37 @@ def terraform(target: Target, root: str, args: Sequence[str], *, quiet: bool = F
         )
     environment = _environment(target, root)
     here = [binary, f"-chdir={templates.folder() / root}"]
+    _initialise(target, root, here, environment, again=args[0] == "init")
+    if args[0] == "init":
+        return 0
+    output = subprocess.DEVNULL if quiet else None
+    return subprocess.run([*here, *args], env=environment, stdout=output, check=False).returncode
+
+
+def _initialise(target: Target, root: str, here: list[str], environment: dict[str, str], *, again: bool) -> None:
+    """Run ``terraform init``, unless it was run for this backend and these files before."""
+    arguments = _init_arguments(target, root)
+    files = {path.as_posix(): hashing.of_file(path) for path in templates.folder().rglob("*.tf")}
+    done = Path(environment["TF_DATA_DIR"]) / "initialised-for"
+    wanted = hashing.of_value([arguments, sorted(files.items())])
+    if not again and done.is_file() and done.read_text() == wanted:
+        return
     first = subprocess.run(
-        [*here, "init", *_init_arguments(target, root)],
+        [*here, "init", *arguments],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     if first.returncode != 0:
         raise FactoryError(
             f"terraform/{root} cannot be initialised",
-            f"{first.stdout.strip()}\nThe state bucket comes from: cv-factory --env {target.settings.env} infra bootstrap",
+            f"{first.stdout.strip()}\n"
+            f"The state bucket is made by: cv-factory --env {target.settings.env} infra bootstrap",
         )
-    if args[0] == "init":
-        return 0
-    output = subprocess.DEVNULL if quiet else None
-    return subprocess.run([*here, *args], env=environment, stdout=output, check=False).returncode
+    jsonio.write_bytes(done, wanted.encode())
+
+
+def build_folder() -> Path:
+    """``build/`` of this checkout: nothing in it is kept under version control."""
+    return source.root() / "build"
 
 
 def _roots(command: str, rest: Sequence[str]) -> tuple[str, ...]:
@@ -179,7 +197,7 @@ def _environment(target: Target, root: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": settings.aws.region,
         "CHECKPOINT_DISABLE": "1",
         "TF_IN_AUTOMATION": "1",
-        "TF_DATA_DIR": str(source.root() / "build" / "terraform" / settings.env / root),
+        "TF_DATA_DIR": str(build_folder() / "terraform" / settings.env / root),
         "TF_VAR_environment": settings.env,
         "TF_VAR_settings_file": str(target.file.resolve()),
         "TF_VAR_defaults_file": str(reader.DEFAULTS),
@@ -198,4 +216,4 @@ def _environment(target: Target, root: str) -> dict[str, str]:
 
 
 def _zip() -> Path:
-    return source.root() / "build" / "deployer.zip"
+    return build_folder() / "deployer.zip"

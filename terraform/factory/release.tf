@@ -51,6 +51,8 @@ module "deployer" {
 
   name        = local.names.deployer
   description = "Deploys what is approved in ${local.names.package_group}"
+  account_id  = local.names.account_id
+  region      = local.names.region
   role_arn    = local.names.role_arns.deployer
   zip_file    = local.deployer_zip
   spec        = jsondecode(file("${path.module}/../deployer.json"))

@@ -83,7 +83,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (root / "factory.yaml").write_text(FACTORY_YAML)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(templates, "folder", lambda: root / "terraform")
-        patch.setattr(infra.source, "root", lambda: root)
+        patch.setattr(infra, "build_folder", lambda: root / "build")
         patch.setenv("CHECKPOINT_DISABLE", "1")
         patch.delenv("TF_CLI_CONFIG_FILE", raising=False)
         mirror = find_mirror()

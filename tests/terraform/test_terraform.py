@@ -32,7 +32,6 @@ TERRAFORM_ONLY = {
     "aws_s3_bucket_lifecycle_configuration": "nothing expires on a laptop; cleanup removes",
     "aws_s3_bucket_logging": "nobody reads access logs",
     "aws_sqs_queue": "nobody reads failed events; the event's own record says what became of it",
-    "aws_sqs_queue_policy": "as aws_sqs_queue",
     "aws_lambda_function_event_invoke_config": "as aws_sqs_queue",
     "aws_sns_topic": "nobody to alarm",
     "aws_sns_topic_policy": "nobody to alarm",

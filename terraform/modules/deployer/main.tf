@@ -1,6 +1,8 @@
 # The one function, what calls it, and where events end that it could not handle.
 
 locals {
+  queue_name = "${var.name}-failed"
+
   rules = merge(
     { for rule in aws_cloudwatch_event_rule.event : rule.name => { arn = rule.arn, input = null } },
     { (aws_cloudwatch_event_rule.sweep.name) = { arn = aws_cloudwatch_event_rule.sweep.arn, input = jsonencode({ action = "sweep" }) } },
@@ -13,17 +15,19 @@ resource "aws_cloudwatch_log_group" "this" {
   retention_in_days = var.log_days
 }
 
+# The queue with its policy in one resource: apart, the provider waits twice for SQS to settle.
 resource "aws_sqs_queue" "failed" {
-  name                      = "${var.name}-failed"
+  name                      = local.queue_name
   message_retention_seconds = 1209600
   sqs_managed_sse_enabled   = true
+  policy                    = data.aws_iam_policy_document.failed.json
 }
 
 data "aws_iam_policy_document" "failed" {
   statement {
     sid       = "EventsThatCouldNotBeDelivered"
     actions   = ["sqs:SendMessage"]
-    resources = [aws_sqs_queue.failed.arn]
+    resources = ["arn:aws:sqs:${var.region}:${var.account_id}:${local.queue_name}"]
 
     principals {
       type        = "Service"
@@ -35,11 +39,6 @@ data "aws_iam_policy_document" "failed" {
       values   = sort([for rule in local.rules : rule.arn])
     }
   }
-}
-
-resource "aws_sqs_queue_policy" "failed" {
-  queue_url = aws_sqs_queue.failed.id
-  policy    = data.aws_iam_policy_document.failed.json
 }
 
 resource "aws_lambda_function" "this" {

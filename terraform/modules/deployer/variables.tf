@@ -10,6 +10,18 @@ variable "description" {
   nullable    = false
 }
 
+variable "account_id" {
+  description = "Account that everything lies in."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "Region that everything lies in."
+  type        = string
+  nullable    = false
+}
+
 variable "role_arn" {
   description = "The role that the function runs as."
   type        = string

@@ -39,6 +39,7 @@ def terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, value in {"LOG": str(log), "FAILS": "no such words", "EXIT": "1"}.items():
         monkeypatch.setenv(f"TERRAFORM_{name}", value)
     monkeypatch.delenv(infra.MIRROR_VARIABLE, raising=False)
+    monkeypatch.setattr(infra, "build_folder", lambda: tmp_path / "build")
 
     def calls() -> list[list[str]]:
         return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
@@ -116,6 +117,14 @@ def test_a_missing_backend_names_bootstrap(target: Target, terraform: Any, monke
     with pytest.raises(FactoryError, match="data cannot be initialised") as caught:
         run(target, "plan")
     assert "it broke" in caught.value.hint and "infra bootstrap" in caught.value.hint
+
+
+def test_initialised_once_for_the_same_files_and_backend(target: Target, terraform: Any) -> None:
+    run(target, "plan")
+    run(target, "plan")
+    assert [call[1] for call in terraform()] == ["init", "plan", "init", "plan", "plan", "plan"]
+    run(target, "init")
+    assert [call[1] for call in terraform()][-2:] == ["init", "init"]
 
 
 def test_a_mirror_of_the_providers_is_passed_on(
