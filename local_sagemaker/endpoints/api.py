@@ -104,7 +104,8 @@ def update(call: Call) -> dict[str, Any]:
 
         def change(body: dict[str, Any]) -> None:
             body["Pending"] = pending
-            body.pop("LastDeploymentConfig", None)
+            for stale in ("LastDeploymentConfig", "FailureReason"):
+                body.pop(stale, None)
             if deployment:
                 body["LastDeploymentConfig"] = deployment
 
@@ -134,6 +135,7 @@ def scale(call: Call) -> dict[str, Any]:
 
         def change(body: dict[str, Any]) -> None:
             body.update(Fleet=fleet, Pending=pending)
+            body.pop("FailureReason", None)
 
         records.move(call.platform, call.region, endpoint.name, records.UPDATING, change)
     call.platform.fleets.begin(call.region, endpoint.name, "scale")

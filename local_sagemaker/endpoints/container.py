@@ -5,9 +5,6 @@ Source: SageMaker Developer Guide, "Use Your Own Inference Code with Hosting Ser
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 import shutil
 import socket
 import sys
@@ -95,8 +92,7 @@ class Container:
         """Drop the connections; the process is the caller's to end."""
         self.pool.close()
         if self._socket_file is not None:
-            with contextlib.suppress(OSError):
-                self._socket_file.unlink()
+            shutil.rmtree(self._socket_file.parent, ignore_errors=True)
 
 
 def launch(platform: Platform, plan: dict[str, Any], variant: str, base: Path, region: str, sink: Sink) -> Container:
@@ -147,10 +143,8 @@ def _free_port() -> int:
 
 
 def _socket_file() -> Path:
-    """Outside the state folder: the path of a Unix socket holds at most 107 bytes."""
-    folder = Path(tempfile.gettempdir(), f"local-sagemaker-{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / f"{secrets.token_hex(8)}.sock"
+    """In a private folder outside the state folder: the path of a Unix socket holds at most 107 bytes."""
+    return Path(tempfile.mkdtemp(prefix="local-sagemaker-"), "socket")
 
 
 class _UnixConnection(HTTPConnection):

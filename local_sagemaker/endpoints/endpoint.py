@@ -270,7 +270,8 @@ class Endpoint:
 
     def _bring_back(self, spec: dict[str, Any]) -> None:
         """Serve with this fleet again, however long it takes. What was pending is done with it."""
-        reason = self._body().get("FailureReason", "")
+        before = self._body()
+        reason = before.get("FailureReason", "") if before["Status"] != records.OUT_OF_SERVICE else ""
         records.settle(spec)
 
         def change(body: dict[str, Any]) -> None:

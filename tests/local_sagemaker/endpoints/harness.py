@@ -83,7 +83,8 @@ class Local:
             client("logs"),
             client("cloudwatch"),
         )
-        self.clients = [self.sagemaker, self.runtime, self.s3, self.iam, self.logs, self.cloudwatch]
+        self.ecr = client("ecr")
+        self.clients = [self.ecr, self.sagemaker, self.runtime, self.s3, self.iam, self.logs, self.cloudwatch]
 
     def stop(self) -> None:
         for one in self.clients:

@@ -147,3 +147,56 @@ def test_asynchronous_and_shadow_configurations_are_refused(local: Any) -> None:
             local.sagemaker.create_endpoint_config(
                 EndpointConfigName=local.name("bad"), ProductionVariants=[variant], **{name: value}
             )
+
+
+def test_the_registry_over_the_wire(local: Any) -> None:
+    sagemaker, group = local.sagemaker, local.name("group")
+    group_arn = sagemaker.create_model_package_group(ModelPackageGroupName=group)["ModelPackageGroupArn"]
+    metrics = {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": "s3://models/e.json"}}}
+    specification = {
+        "Containers": [{"Image": IMAGE, "ModelDataUrl": DATA}],
+        "SupportedContentTypes": ["image/png"],
+        "SupportedResponseMIMETypes": ["application/json"],
+    }
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName=group_arn,
+        InferenceSpecification=specification,
+        ModelMetrics=metrics,
+        CustomerMetadataProperties={"bundle_hash": "f00"},
+    )["ModelPackageArn"]
+    assert arn == f"{ARN}:model-package/{group}/1"
+    described = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert described["ModelMetrics"] == metrics
+    assert described["InferenceSpecification"] == specification
+    assert described["CreationTime"] <= described["LastModifiedTime"]
+    sagemaker.update_model_package(
+        ModelPackageArn=arn,
+        ModelApprovalStatus="Approved",
+        ApprovalDescription="fine",
+        ModelCard={"ModelCardContent": "{}", "ModelCardStatus": "Draft"},
+    )
+    (listed,) = sagemaker.list_model_packages(ModelPackageGroupName=group, ModelApprovalStatus="Approved")[
+        "ModelPackageSummaryList"
+    ]
+    assert listed["ModelPackageVersion"] == 1
+    batch = sagemaker.batch_describe_model_package(ModelPackageArnList=[arn, arn[:-1] + "9"])
+    assert list(batch["ModelPackageSummaries"]) == [arn]
+    assert list(batch["BatchDescribeModelPackageErrorMap"]) == [arn[:-1] + "9"]
+    assert group in [
+        one["ModelPackageGroupName"]
+        for one in sagemaker.list_model_package_groups(MaxResults=100)["ModelPackageGroupSummaryList"]
+    ]
+    sagemaker.delete_model_package(ModelPackageName=arn)
+    sagemaker.delete_model_package_group(ModelPackageGroupName=group)
+    with pytest.raises(ClientError, match=f"ModelPackageGroup {group_arn} does not exist."):
+        sagemaker.describe_model_package_group(ModelPackageGroupName=group)
+
+
+def test_tags_of_resources_that_are_not_ours_stay_with_moto(local: Any) -> None:
+    arn = local.sagemaker.create_experiment(ExperimentName=local.name("experiment"))["ExperimentArn"]
+    local.sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    local.sagemaker.delete_tags(ResourceArn=arn, TagKeys=["a"])
+    assert local.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
+    for nothing in (f"{ARN}:endpoint/none", f"{ARN}:nothing/none"):
+        with pytest.raises(ClientError, match=f"The resource {nothing} does not exist."):
+            local.sagemaker.list_tags(ResourceArn=nothing)

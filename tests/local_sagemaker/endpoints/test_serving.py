@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -269,4 +271,29 @@ def test_a_container_that_never_answers_is_given_up(local: Local) -> None:
     image = "123456789012.dkr.ecr.ap-southeast-1.amazonaws.com/silent:1"
     name = local.endpoint(local.config({"model": local.model(container={"Image": image})}))
     assert "It did not answer /ping with 200 within 10 s." in local.describe(name)["FailureReason"]
+    local.delete(name)
+
+
+def test_the_deployed_image_is_resolved_to_its_digest(local: Local) -> None:
+    local.ecr.create_repository(repositoryName="serve")
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = {"schemaVersion": 2, "mediaType": kind, "layers": [{"digest": "sha256:" + "0" * 64}]}
+    pushed = local.ecr.put_image(repositoryName="serve", imageTag="1", imageManifest=json.dumps(manifest))
+    digest = pushed["image"]["imageId"]["imageDigest"]
+    name = local.serving()
+    (variant,) = local.describe(name)["ProductionVariants"]
+    assert variant["DeployedImages"][0]["ResolvedImage"] == f"{IMAGE.removesuffix(':1')}@{digest}"
+    local.delete(name)
+
+
+def test_the_least_busy_instance_is_asked_when_the_configuration_says_so(local: Local, tmp_path: Path) -> None:
+    routing = {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}
+    config = local.config({"model": local.model(), "InitialInstanceCount": 2, "RoutingConfig": routing})
+    name = local.endpoint(config)
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(local.ask, name, {"touch": str(tmp_path / "begun"), "sleep": 2})
+        until((tmp_path / "begun").exists)
+        asked = {local.ask(name)["pid"] for _ in range(6)}
+        assert not busy.done()
+        assert asked.isdisjoint({busy.result()["pid"]})
     local.delete(name)
