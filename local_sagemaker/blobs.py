@@ -1,8 +1,8 @@
 """Bodies of S3 objects as files, one per content.
 
 A file is written beside its place and renamed, so it is there whole or not at all. Nobody counts references: a
-:class:`Blob` lives in memory as long as an S3 object holds it, and a file goes when no living blob and no stored snapshot
-names it (:meth:`BlobStore.collect`). So a killed server finds every body that its last snapshot names.
+:class:`Blob` lives in memory as long as an S3 object holds it, and a file goes when no living blob and no stored
+snapshot names it (:meth:`BlobStore.collect`). So a killed server finds every body that its last snapshot names.
 """
 
 from __future__ import annotations
@@ -175,7 +175,8 @@ class BlobStore:
 
 
 def copy(source: Any, writer: Writer, length: int | None = None) -> int:
-    """Copy ``length`` bytes (all, when None) from something with ``read`` into ``writer``; returns the number copied."""
+    """Copy ``length`` bytes (all, when None) from something with ``read`` into ``writer``; returns the number
+    copied."""
     done = 0
     while length is None or done < length:
         chunk = source.read(_CHUNK if length is None else min(_CHUNK, length - done))

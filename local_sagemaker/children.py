@@ -1,8 +1,9 @@
 """Child processes: jobs, model servers and Lambda workers.
 
-Each child leads a process group (and session) of its own, so that what it starts ends with it; a process that leaves the
-group is found by a mark in its environment. A child is recorded with the start time of its leader: the next server on the
-same state kills what a killed server left. Before that, already when the server dies, a guardian process does it.
+Each child leads a process group (and session) of its own, so that what it starts ends with it; a process that leaves
+the group is found by a mark in its environment. A child is recorded with the start time of its leader: the next server
+on the same state kills what a killed server left. Before that, already when the server dies, a guardian process does
+it.
 """
 
 from __future__ import annotations
@@ -75,12 +76,10 @@ class Child:
     def terminate(self, grace: float) -> int:
         """SIGTERM to the whole group, SIGKILL after ``grace`` seconds; returns the exit code."""
         self._signal(signal.SIGTERM)
-        code = self.wait(grace)
-        if code is None:
+        if self.wait(grace) is None:
             self.kill()
-            code = self.wait()
-        assert code is not None
-        return code
+        self._done.wait()
+        return int(self._process.returncode)
 
     def kill(self) -> None:
         """SIGKILL to the whole group; does not wait."""
@@ -91,9 +90,11 @@ class Child:
             if not self._exited:
                 processes.kill_group(self.pid, number)
 
-    def _follow(self, output: IO[bytes], sink: Sink, ended: Callable[[Child], None]) -> None:
+    def _follow(self, sink: Sink, ended: Callable[[Child], None]) -> None:
         """Deliver the output, wait for the end, kill what is left of the group."""
-        pump = threading.Thread(target=_pump, args=(output, sink), name=f"{self.name} output", daemon=True)
+        pump = threading.Thread(
+            target=_pump, args=(self._process.stdout, sink), name=f"{self.name} output", daemon=True
+        )
         pump.start()
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)  # the zombie still reserves the group's id
         with self._lock:
@@ -115,7 +116,7 @@ class Children:
         self._store = store
         self._running: dict[str, Child] = {}
         self._lock = threading.Lock()
-        self._guardian: subprocess.Popen[bytes] | None = None
+        self._guardian: _Guardian | None = None
         self._watching = False
         self._closed = False
         self._can_isolate: bool | None = None
@@ -144,8 +145,8 @@ class Children:
 
         ``environment`` is all the child gets, but for PATH, HOME, the locale and the like. ``sink`` gets each line of
         standard output and error, without its end, from one thread. ``isolated``: no network but its own loopback, no
-        AWS credentials and endpoint. ``memory_mb``: the child is killed when it and what it started hold more. ``pass_fds``:
-        file descriptors that stay open in it.
+        AWS credentials and endpoint. ``memory_mb``: the child is killed when it and what it started hold more.
+        ``pass_fds``: file descriptors that stay open in it.
 
         Raises:
             CannotIsolate: ``isolated``, and the kernel allows no namespace.
@@ -168,10 +169,7 @@ class Children:
         body = {"name": name, "pgid": child.pid, "started": child.started_at}
         self._store.insert(_KIND, "", mark, body)
         self._tell_guardian(f"+ {child.pid} {child.started_at} {mark}\n")
-        assert process.stdout is not None
-        threading.Thread(
-            target=child._follow, args=(process.stdout, sink, self._ended), name=f"{name} end", daemon=True
-        ).start()
+        threading.Thread(target=child._follow, args=(sink, self._ended), name=f"{name} end", daemon=True).start()
         if child.memory_bytes:
             self._watch_memory()
         return child
@@ -193,10 +191,10 @@ class Children:
                 child.kill()
         for child in children:
             child.wait(10)
-        guardian, self._guardian = self._guardian, None
-        if guardian is not None and guardian.stdin is not None:
-            guardian.stdin.close()
-            guardian.wait(10)
+        with self._lock:
+            guardian, self._guardian = self._guardian, None
+        if guardian is not None:
+            guardian.close()
 
     def _ended(self, child: Child) -> None:
         with self._lock:
@@ -209,18 +207,10 @@ class Children:
             if self._closed and line.startswith("-"):
                 return
             if self._guardian is None:
-                self._guardian = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(_HERE / "guardian.py")],
-                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                    env={}, cwd="/", start_new_session=True,
-                )  # fmt: skip
-            assert self._guardian.stdin is not None
-            try:
-                self._guardian.stdin.write(line.encode())
-                self._guardian.stdin.flush()
-            except OSError:
+                self._guardian = _Guardian()
+            if not self._guardian.tell(line):
                 _log.warning("the guardian is gone: children of a killed server live until the next start")
-                self._guardian.wait()
+                self._guardian.close()
                 self._guardian = None
 
     def _check_isolation(self) -> None:
@@ -256,6 +246,33 @@ class Children:
             time.sleep(0.1)
 
 
+class _Guardian:
+    """The process that ends the children of a server that died (:mod:`local_sagemaker.guardian`)."""
+
+    def __init__(self) -> None:
+        reading, self._pipe = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_HERE / "guardian.py")], stdin=reading, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, env={}, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(reading)
+
+    def tell(self, line: str) -> bool:
+        """False when it is gone."""
+        try:
+            os.write(self._pipe, line.encode())
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """No server, no children: it ends."""
+        os.close(self._pipe)
+        self._process.wait()
+
+
 def _spawn(
     command: list[str], variables: Mapping[str, str], cwd: Path | str, pass_fds: Sequence[int]
 ) -> subprocess.Popen[bytes]:
@@ -271,7 +288,7 @@ def _spawn(
         raise CannotStart(f"{command[0]}: {error}") from error
 
 
-def _pump(output: IO[bytes], sink: Sink) -> None:
+def _pump(output: IO[bytes] | None, sink: Sink) -> None:
     """Hand on line by line. Whatever the sink does, the pipe is drained: a full pipe would stop the child."""
     rest = b""
     broken = False
@@ -286,6 +303,8 @@ def _pump(output: IO[bytes], sink: Sink) -> None:
             broken = True
             _log.exception("a log line could not be stored; the rest of this child's output is dropped")
 
+    if output is None:
+        return
     with output:
         while chunk := output.read(65536):
             *lines, rest = (rest + chunk).split(b"\n")

@@ -53,7 +53,8 @@ class Clock:
     def wait_until(
         self, deadline: float, stop: threading.Event, longest: float = 1.0, since: int | None = None
     ) -> None:
-        """Sleep until ``deadline`` (this clock) or ``longest`` real seconds, or until the clock is moved or ``stop`` set.
+        """Sleep until ``deadline`` (this clock) or ``longest`` real seconds, or until the clock is moved or ``stop``
+        set.
 
         ``since``: the value of :attr:`moves` before the caller looked for work; had it grown meanwhile, nobody sleeps.
         A caller loops: it looks again whatever ended the wait. Whoever sets ``stop`` calls :meth:`wake`.

@@ -1,8 +1,8 @@
 """EventBridge's event patterns, its input paths and its input transformers.
 
 Source: EventBridge User Guide, "Comparison operators for use in event patterns" and "Amazon EventBridge input
-transformation". Unlike moto's matcher this one looks into arrays of objects, tells numbers from booleans, and knows every
-filter of an anything-but.
+transformation". Unlike moto's matcher this one looks into arrays of objects, tells numbers from booleans, and knows
+every filter of an anything-but.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a matched event is sent to: Lambda functions, SQS, SNS, other buses, log groups, SageMaker pipelines.
 
-Lambda targets are invoked as AWS does it asynchronously: whoever calls :meth:`Targets.send` gets the outcome and decides
-about the next attempt.
+Lambda targets are invoked as AWS does it asynchronously: whoever calls :meth:`Targets.send` gets the outcome and
+decides about the next attempt.
 """
 
 from __future__ import annotations

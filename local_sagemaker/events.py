@@ -1,11 +1,13 @@
 """EventBridge: what happens is stored first, then delivered in order, by one thread, to the rules that match.
 
-An event waits in the store until its matching targets are known; each target's delivery waits there until it is done. So a
-killed server goes on where it was, and may deliver once more what it was just delivering, as AWS may. Rules, buses and
-targets are moto's. ``GET /_local/events`` shows the last events, what they were delivered to and how that ended.
+An event waits in the store until its matching targets are known; each target's delivery waits there until it is done.
+So a killed server goes on where it was, and may deliver once more what it was just delivering, as AWS may. Rules,
+buses and targets are moto's. ``GET /_local/events`` shows the last events, what they were delivered to and how that
+ended.
 
-Asynchronous calls of functions (from rules, S3, SNS, or ``InvocationType=Event``) go the same way and fail the way Lambda
-fails them: two more attempts after one and two minutes of this server's clock, then the destination or dead-letter queue.
+Asynchronous calls of functions (from rules, S3, SNS, or ``InvocationType=Event``) go the same way and fail the way
+Lambda fails them: two more attempts after one and two minutes of this server's clock, then the destination or
+dead-letter queue.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_sagemaker import event_patterns
 from local_sagemaker.event_targets import Outcome, Targets
-from local_sagemaker.lambdas import NoSuchFunction
+from local_sagemaker.lambdas import LambdaResult, NoSuchFunction
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
@@ -143,7 +145,8 @@ class Events:
         self._thread.start()
 
     def stop(self, patience: float = 5.0) -> None:
-        """Deliver nothing more. What is being delivered is delivered again by the next server, if it has no answer yet."""
+        """Deliver nothing more. What is being delivered is delivered again by the next server, if it has no answer
+        yet."""
         self._stop.set()
         self._clock.wake()
         if self._thread is not None:
@@ -291,7 +294,7 @@ class Events:
             key = "OnSuccess" if outcome.delivered else "OnFailure"
             destination = config.get("DestinationConfig", {}).get(key, {}).get("Destination")
             if destination:
-                document = _destination_record(body, outcome, made, self.instant())
+                document = _destination_record(body, outcome.delivered, outcome.result, made, self.instant())
                 done.append(self._targets.dead_letter(destination, document, {}, region))
             queue = config.get("DeadLetterArn")
             if not outcome.delivered and queue:
@@ -337,9 +340,11 @@ def _payload(target: dict[str, Any], event: dict[str, Any], rule: Any) -> str:
     return json.dumps(event)
 
 
-def _destination_record(body: dict[str, Any], outcome: Outcome, made: int, instant: str) -> str:
-    """What Lambda sends to a destination (Lambda Developer Guide, "Capturing records of Lambda asynchronous invocations")."""
-    assert outcome.result is not None
+def _destination_record(
+    body: dict[str, Any], delivered: bool, result: LambdaResult, made: int, instant: str
+) -> str:
+    """What Lambda sends to a destination (Lambda Developer Guide, "Capturing records of Lambda asynchronous
+    invocations")."""
 
     def parsed(text: str) -> Any:
         try:
@@ -351,13 +356,13 @@ def _destination_record(body: dict[str, Any], outcome: Outcome, made: int, insta
         "version": "1.0",
         "timestamp": instant,
         "requestContext": {
-            "requestId": str(uuid.uuid4()), "functionArn": f"{body['target']}:{outcome.result.version}",
-            "condition": "Success" if outcome.delivered else "RetriesExhausted", "approximateInvokeCount": made,
+            "requestId": str(uuid.uuid4()), "functionArn": f"{body['target']}:{result.version}",
+            "condition": "Success" if delivered else "RetriesExhausted", "approximateInvokeCount": made,
         },
         "requestPayload": parsed(body["payload"]),
         "responseContext": {
-            "statusCode": 200, "executedVersion": outcome.result.version,
-            **({} if outcome.delivered else {"functionError": outcome.result.function_error}),
+            "statusCode": 200, "executedVersion": result.version,
+            **({} if delivered else {"functionError": result.function_error}),
         },
-        "responsePayload": parsed(outcome.result.payload.decode(errors="replace")),
+        "responsePayload": parsed(result.payload.decode(errors="replace")),
     })  # fmt: skip

@@ -4,13 +4,13 @@ It reads lines from its standard input, ``+ <group> <start time> <mark>`` and ``
 server is gone: what is still listed is killed. Started by :mod:`local_sagemaker.children` with ``python -I -S``.
 """
 
-import os
 import signal
 import sys
+from pathlib import Path
 
 
 def main() -> None:
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     from local_sagemaker.processes import kill_leftovers
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,7 +1,7 @@
 """Container images without a container engine: an image URI is bound to a command on this machine.
 
-A binding is made with ``PUT /_local/images``; its pattern is an ``fnmatch`` pattern for image URIs. A job whose image is not
-bound fails as a job fails whose image cannot be pulled, and the sentence says how to bind it.
+A binding is made with ``PUT /_local/images``; its pattern is an ``fnmatch`` pattern for image URIs. A job whose image
+is not bound fails as a job fails whose image cannot be pulled, and the sentence says how to bind it.
 """
 
 from __future__ import annotations

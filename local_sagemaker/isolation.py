@@ -1,7 +1,8 @@
 """A network namespace of its own for a child: nothing but its own loopback.
 
-Run as a program (``python -I -S isolation.py -- command…``) it enters a new namespace, brings the loopback up and becomes
-the command. As root that needs one system call; without root a user namespace comes with it, where the kernel allows.
+Run as a program (``python -I -S isolation.py -- command…``) it enters a new namespace, brings the loopback up and
+becomes the command. As root that needs one system call; without root a user namespace comes with it, where the kernel
+allows.
 """
 
 import ctypes
@@ -10,6 +11,7 @@ import os
 import socket
 import struct
 import sys
+from pathlib import Path
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
@@ -30,8 +32,7 @@ def enter() -> None:
     except OSError:
         _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
         for file, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-            with open(f"/proc/self/{file}", "w") as handle:
-                handle.write(text)
+            Path(f"/proc/self/{file}").write_text(text)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         request = struct.pack("16sh14x", b"lo", 0)
         (flags,) = struct.unpack("16xh14x", fcntl.ioctl(handle, _SIOCGIFFLAGS, request))
@@ -53,7 +54,7 @@ def main(argv: list[str]) -> None:
         sys.exit(REFUSED)
     command = argv[argv.index("--") + 1 :]
     try:
-        os.execvpe(command[0], command, os.environ)
+        os.execvpe(command[0], command, os.environ)  # noqa: S606  (the command is the caller's own)
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         sys.exit(127)

@@ -1,8 +1,8 @@
 """What runs inside a Lambda worker process: Lambda's Python runtime, as far as a handler can see it.
 
-Started by :mod:`local_sagemaker.lambdas`. Invocations come over a socket whose file descriptor the environment names; what
-the handler prints goes to standard output, one line with a mark after each invocation. Needs the standard library only:
-everything else that a handler imports comes with the function or the interpreter.
+Started by :mod:`local_sagemaker.lambdas`. Invocations come over a socket whose file descriptor the environment names;
+what the handler prints goes to standard output, one line with a mark after each invocation. Needs the standard library
+only: everything else that a handler imports comes with the function or the interpreter.
 """
 
 import contextlib

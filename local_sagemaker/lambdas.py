@@ -1,8 +1,8 @@
 """Lambda functions as child processes.
 
-The zip of a function is unpacked once for each content; a worker process (:mod:`local_sagemaker.lambda_worker`) runs the
-handler with the role's credentials and the function's variables. As in AWS a worker takes one invocation at a time, is used
-again while it is warm, and ends when code or configuration change.
+The zip of a function is unpacked once for each content; a worker process (:mod:`local_sagemaker.lambda_worker`) runs
+the handler with the role's credentials and the function's variables. As in AWS a worker takes one invocation at a
+time, is used again while it is warm, and ends when code or configuration change.
 """
 
 from __future__ import annotations
@@ -349,7 +349,7 @@ class Lambdas:
                 shutil.rmtree(partial, ignore_errors=True)
                 try:
                     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                        archive.extractall(partial)  # noqa: S202  (zipfile itself keeps names below the folder)
+                        archive.extractall(partial)  # zipfile itself keeps names below the folder
                 except zipfile.BadZipFile as error:
                     raise CannotInvoke(
                         "InvalidZipFileException", f"Lambda could not unzip the file: {error}", 502

@@ -1,7 +1,7 @@
 """S3 for the server's own work, without HTTP: what SageMaker itself downloads and uploads around a job.
 
-Files given to a job are its own copies: whatever the job does to them, the stored object stays as it is. The permission of
-``role_arn`` is not checked yet.
+Files given to a job are its own copies: whatever the job does to them, the stored object stays as it is. The
+permission of ``role_arn`` is not checked yet.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The running server's parts, which everything that answers or works in it shares.
 
 The rooms of the server add theirs: ``jobs`` (:mod:`local_sagemaker.jobs`), ``executions``
-(:mod:`local_sagemaker.pipelines`) and ``fleets`` (:mod:`local_sagemaker.endpoints`). Each is an object with ``start()``,
-called once after the state is loaded, and ``stop()``.
+(:mod:`local_sagemaker.pipelines`) and ``fleets`` (:mod:`local_sagemaker.endpoints`). Each is an object with
+``start()``, called once after the state is loaded, and ``stop()``.
 """
 
 from __future__ import annotations

@@ -25,8 +25,9 @@ def evaluate(
 ) -> Verdict | None:
     """The verdict of policy documents about ``action`` (``s3:GetObject``) on the ARN ``resource``.
 
-    ``context`` holds the condition keys, in lower case. ``principals``: for resource policies, the ARNs and service names
-    that the caller answers to; None for identity policies, whose statements name no principal. An explicit Deny wins.
+    ``context`` holds the condition keys, in lower case. ``principals``: for resource policies, the ARNs and service
+    names that the caller answers to; None for identity policies, whose statements name no principal. An explicit Deny
+    wins.
     """
     allowed = False
     for document in documents:

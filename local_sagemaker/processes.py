@@ -45,8 +45,7 @@ def marked(marks: Iterable[str]) -> Iterator[int]:
         if not entry.name.isdigit() or int(entry.name) == me:
             continue
         try:
-            with open(f"/proc/{entry.name}/environ", "rb") as file:
-                environment = file.read()
+            environment = Path("/proc", entry.name, "environ").read_bytes()
         except OSError:  # another user's process, or gone
             continue
         if any(item in wanted for item in environment.split(b"\0")):
@@ -97,8 +96,8 @@ def resident_bytes(pid: int) -> int:
         current = waiting.pop()
         try:
             total += int(Path(f"/proc/{current}/statm").read_text().split()[1]) * _PAGE
-            for task in os.listdir(f"/proc/{current}/task"):
-                waiting += map(int, Path(f"/proc/{current}/task/{task}/children").read_text().split())
+            for task in Path(f"/proc/{current}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
         except (OSError, IndexError):
             continue
     return total

@@ -1,8 +1,8 @@
 """The server process: loads the state, answers, and on SIGTERM ends its children and saves.
 
-Order of a start: lock the state folder, take the port, end what a killed server left running, load the state, start the
-rooms, write ``server.json``. Order of a stop: the rooms, the children, then HTTP (children may call until they are gone),
-then the last snapshots.
+Order of a start: lock the state folder, take the port, end what a killed server left running, load the state, start
+the rooms, write ``server.json``. Order of a stop: the rooms, the children, then HTTP (children may call until they are
+gone), then the last snapshots.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ def _assemble(state_dir: Path, account_id: str, region: str, listener: socket.so
     from local_sagemaker import api, moto_gaps
     from local_sagemaker.endpoints import Fleets
     from local_sagemaker.jobs import Jobs
+    from local_sagemaker.pipelines import Executions
     from local_sagemaker.platform import Platform
 
     platform = Platform(state_dir, account_id, region)
@@ -99,32 +100,20 @@ def _assemble(state_dir: Path, account_id: str, region: str, listener: socket.so
         _log.warning("ended %s, which an earlier server left", name)
     moto_gaps.install(platform)
     for module in HANDLERS:
-        if _exists(module):
-            importlib.import_module(module)
+        importlib.import_module(module)
     api.install(platform)
     for note in platform.state.load():
         _log.warning(note)
     platform.state.start()
     platform.jobs = Jobs(platform, parallel=parallel_jobs)
     platform.fleets = Fleets(platform)
-    if _exists("local_sagemaker.pipelines"):
-        platform.executions = importlib.import_module("local_sagemaker.pipelines").Executions(platform)
+    platform.executions = Executions(platform)
     return platform
 
 
 def _rooms(platform: Platform) -> tuple[Room, ...]:
     """In the order in which they start; they stop in the reverse order."""
-    return tuple(getattr(platform, name) for name in ("jobs", "fleets", "executions") if hasattr(platform, name))
-
-
-def _exists(module: str) -> bool:
-    import importlib.util
-
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
-        return False
-    return spec is not None and spec.origin is not None
+    return platform.jobs, platform.fleets, platform.executions
 
 
 def _prepare_moto(account_id: str) -> None:

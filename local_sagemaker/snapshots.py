@@ -1,10 +1,10 @@
 """How moto's backends become bytes and come back.
 
-pickle alone stumbles over locks, weak dictionaries, local factories and private keys; the few reducers below close that. S3
-bodies are named, not stored, and the thousand managed policies of AWS are taken from moto again.
+pickle alone stumbles over locks, weak dictionaries, local factories and private keys; the few reducers below close
+that. S3 bodies are named, not stored, and the thousand managed policies of AWS are taken from moto again.
 
-Unpickling runs what the bytes say. So a snapshot is read only when it is a regular file of this user that nobody else may
-read or write: who can make such a file can run programs as this user anyway.
+Unpickling runs what the bytes say. So a snapshot is read only when it is a regular file of this user that nobody else
+may read or write: who can make such a file can run programs as this user anyway.
 """
 
 from __future__ import annotations
@@ -147,9 +147,8 @@ def read_own(file: Path) -> bytes:
     Raises:
         Untrusted: another's file, a link, or one that others may read or write.
     """
-    handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(handle, "rb") as stream:
-        status = os.fstat(handle)
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
+        status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
             raise Untrusted(f"{file} must be a file of this user with mode 600")
         return stream.read()
@@ -164,7 +163,7 @@ def write_own(file: Path, data: bytes) -> None:
     temporary = file.with_name(file.name + ".new")
     temporary.unlink(missing_ok=True)
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(data)
         temporary.replace(file)
     except BaseException:

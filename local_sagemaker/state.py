@@ -1,8 +1,9 @@
 """moto's state on disk: one snapshot for each service that changed, a moment after it changed.
 
 A snapshot is a file that is replaced in one step; its folder carries moto's version, because other versions have other
-classes: after an upgrade the server says so and starts empty beside the old state. A ``kill -9`` may lose the last moment
-that AWS calls changed in moto (never what :mod:`local_sagemaker.store` holds); :meth:`State.flush` leaves no such moment.
+classes: after an upgrade the server says so and starts empty beside the old state. A ``kill -9`` may lose the last
+moment that AWS calls changed in moto (never what :mod:`local_sagemaker.store` holds); :meth:`State.flush` leaves no
+such moment.
 """
 
 from __future__ import annotations
@@ -93,8 +94,9 @@ class State:
         if others:
             self._blobs.keep_unknown()
             if not self._folder.exists():
+                before = ", ".join(others)
                 notes.append(
-                    f"The state in {self._parent} was stored by moto {', '.join(others)}; this is moto {self._version}. "
+                    f"The state in {self._parent} was stored by moto {before}; this is moto {self._version}. "
                     f"Starting empty beside it."
                 )
         self._folder.mkdir(exist_ok=True, mode=0o700)

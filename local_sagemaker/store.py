@@ -24,8 +24,10 @@ CREATE TABLE IF NOT EXISTS resources (
     PRIMARY KEY (kind, region, name)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_number ON resources (kind, region, number);
-CREATE TABLE IF NOT EXISTS counters (kind TEXT NOT NULL, region TEXT NOT NULL, scope TEXT NOT NULL, value INTEGER NOT NULL,
-    PRIMARY KEY (kind, region, scope)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counters (
+    kind TEXT NOT NULL, region TEXT NOT NULL, scope TEXT NOT NULL, value INTEGER NOT NULL,
+    PRIMARY KEY (kind, region, scope)
+) WITHOUT ROWID;
 """
 
 
@@ -53,8 +55,8 @@ class Record:
 class Store:
     """Resources by (kind, region, name); a body is a JSON object. Safe to use from several threads.
 
-    Names keep their case and are found whatever the case: SageMaker writes names in ARNs in lower case, and users cut them
-    out of there (CreateEndpoint: "the name is case-insensitive").
+    Names keep their case and are found whatever the case: SageMaker writes names in ARNs in lower case, and users cut
+    them out of there (CreateEndpoint: "the name is case-insensitive").
 
     ``clock`` gives seconds since the epoch.
     """
@@ -173,4 +175,5 @@ class Store:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    return Record(*row[:6], json.loads(row[6]))
+    kind, region, name, number, created, modified, body = row
+    return Record(kind, region, name, number, created, modified, json.loads(body))

@@ -61,7 +61,7 @@ def _problems(shape: Shape, value: Any, at: str) -> Iterator[str]:
     match kind:
         case "structure":
             members = shape.members  # type: ignore[attr-defined]
-            for name in shape.required_members:  # type: ignore[attr-defined]
+            for name in shape.required_members:
                 if value.get(name) is None:
                     yield f"Value null at '{_join(at, name)}' failed to satisfy constraint: Member must not be null"
             for name, item in value.items():

@@ -1,7 +1,7 @@
 """What moto's server lacks or gets wrong, filled in: one module per AWS service, each gap named where it is closed.
 
-moto dispatches an action to the method of the same name of its responder class, so a method added there is a new action.
-:func:`install` is called once, before the first request.
+moto dispatches an action to the method of the same name of its responder class, so a method added there is a new
+action. :func:`install` is called once, before the first request.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 #: Modules of this package with a function ``install(platform)``.
-SERVICES = (
-    "applicationautoscaling", "awslambda", "budgets", "cloudwatch", "ec2", "events", "kms", "s3", "sqs",
-)  # fmt: skip
+SERVICES = ("awslambda", "budgets", "cloudwatch", "events", "kms", "s3", "sqs")
+
+#: The same, for services whose import takes long: installed before the first request to them.
+LATER = ("applicationautoscaling", "ec2")
 
 
 def install(platform: Platform) -> None:
@@ -26,4 +27,14 @@ def install(platform: Platform) -> None:
     dispatch.install()
     s3_bodies.install(platform.blobs)
     for service in SERVICES:
-        importlib.import_module(f"local_sagemaker.moto_gaps.{service}").install(platform)
+        _install(service, platform)
+
+
+def install_later(service: str, platform: Platform) -> None:
+    """Close the gaps of a service of :data:`LATER`; of any other nothing is left to do."""
+    if service in LATER:
+        _install(service, platform)
+
+
+def _install(service: str, platform: Platform) -> None:
+    importlib.import_module(f"local_sagemaker.moto_gaps.{service}").install(platform)

@@ -1,7 +1,7 @@
 """Lambda.
 
-- Invoke runs handlers in child processes (:mod:`local_sagemaker.lambdas`); moto needs Docker for it. Calls that moto makes
-  itself (SNS, log subscriptions, event source mappings) become asynchronous calls.
+- Invoke runs handlers in child processes (:mod:`local_sagemaker.lambdas`); moto needs Docker for it. Calls that moto
+  makes itself (SNS, log subscriptions, event source mappings) become asynchronous calls.
 - DeadLetterConfig and LoggingConfig get lost, so that Terraform plans a new version each time.
 - An event source mapping on an alias answers the ARN of a version.
 - PutFunctionEventInvokeConfig adds a configuration and reads the first one back.

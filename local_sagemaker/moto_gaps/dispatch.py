@@ -26,6 +26,7 @@ from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplic
 from moto.s3.responses import S3Response
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
+from local_sagemaker import moto_gaps
 from local_sagemaker.moto_gaps import s3, s3_bodies, wire
 from local_sagemaker.moto_gaps.patching import put, replace
 
@@ -71,7 +72,7 @@ class Dispatcher(DomainDispatcherApplication):
     """The WSGI application that answers every AWS call."""
 
     def __init__(self, platform: Platform) -> None:
-        super().__init__(_create_app)
+        super().__init__(self._create_app)
         self._platform = platform
         self._modules = frozenset(backends.list_of_moto_modules())
         self._services: dict[str, Any] = {}
@@ -108,20 +109,20 @@ class Dispatcher(DomainDispatcherApplication):
             self._changed("s3")
         return _send(answer, start_response)
 
+    def _create_app(self, service: Any) -> Any:
+        """moto's Flask application of a service; a path that no route matches is a missing action, not an HTML page."""
+        moto_gaps.install_later(service, self._platform)
+        app = create_backend_app(service)
+
+        def missing(error: Exception) -> NoReturn:
+            raise NotImplementedError(f"{flask.request.method} {flask.request.path} of {service}")
+
+        app.register_error_handler(NotFound, missing)
+        app.register_error_handler(MethodNotAllowed, missing)
+        return app
+
     def _changed(self, service: str) -> None:
         self._platform.state.changed(service, *_ALSO.get(service, ()))
-
-
-def _create_app(service: Any) -> Any:
-    """moto's Flask application of a service; a path that no route matches is a missing action, not an HTML page."""
-    app = create_backend_app(service)
-
-    def missing(error: Exception) -> NoReturn:
-        raise NotImplementedError(f"{flask.request.method} {flask.request.path} of {service}")
-
-    app.register_error_handler(NotFound, missing)
-    app.register_error_handler(MethodNotAllowed, missing)
-    return app
 
 
 def _object(environ: dict[str, Any], platform: Platform) -> Answer:

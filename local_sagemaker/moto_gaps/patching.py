@@ -23,8 +23,8 @@ def put(owner: Any, name: str, value: Any) -> Any:
 def replace(owner: Any, name: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Put the decorated function in place of the method of the same name (or ``name``) of moto's class ``owner``.
 
-    A function added to a responder class under a new name is a new action. The replaced method, if there was one, is the
-    attribute ``original`` of the function.
+    A function added to a responder class under a new name is a new action. The replaced method, if there was one, is
+    the attribute ``original`` of the function.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:

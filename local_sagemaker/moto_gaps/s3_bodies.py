@@ -1,7 +1,7 @@
 """Bodies of S3 objects in files instead of memory.
 
-moto reads each body into memory, keeps it in a spooled temporary file of its own and pickles it with the key. Here a body is
-received into a file, checked against the checksums that came with it (moto believes them), and a key holds its
+moto reads each body into memory, keeps it in a spooled temporary file of its own and pickles it with the key. Here a
+body is received into a file, checked against the checksums that came with it (moto believes them), and a key holds its
 :class:`~local_sagemaker.blobs.Blob`; large objects are sent from the file. Snapshots name the blob, so they stay small
 whatever the buckets hold.
 """
@@ -95,7 +95,7 @@ def is_object_request(environ: dict[str, Any]) -> bool:
         bool(bucket and key)
         and signed
         and _LOOPBACK.fullmatch(environ.get("HTTP_HOST", "")) is not None
-        and bucket not in ("v20180820", "_local", "endpoints", "moto-api", "latest")
+        and bucket not in ("v20180820", "_local", "moto-api", "latest")
     )
 
 
@@ -143,7 +143,8 @@ def received(environ: dict[str, Any]) -> Blob | None:
 
 
 def forget(environ: dict[str, Any]) -> None:
-    """Let go of the received body. werkzeug's request and its environment hold each other, so they live on for a while."""
+    """Let go of the received body. werkzeug's request and its environment hold each other, so they live on for a
+    while."""
     environ.pop(_RECEIVED, None)
 
 

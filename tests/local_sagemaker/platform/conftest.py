@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import time
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import boto3
 import botocore.config
 import pytest
+import urllib3
 
 from local_sagemaker import control
 
@@ -29,6 +28,7 @@ class Server:
         self.state_dir = state_dir
         self.info = control.start(state_dir, ACCOUNT, REGION)
         self._clients: dict[tuple[str, str], Any] = {}
+        self._http = urllib3.PoolManager(timeout=30, retries=False)
 
     def client(self, service: str, **credentials: str) -> Any:
         key = (service, self.info.endpoint_url + str(credentials))
@@ -44,18 +44,14 @@ class Server:
 
     def admin(self, method: str, path: str, document: Any = None, headers: dict[str, str] | None = None) -> Any:
         """The answer's document; an error answer's is returned too, with its status as ``status``."""
-        request = urllib.request.Request(
+        answer = self._http.request(
+            method,
             f"{self.info.endpoint_url}/_local/{path}",
-            method=method,
-            data=None if document is None else json.dumps(document).encode(),
+            body=None if document is None else json.dumps(document).encode(),
             headers={"Content-Type": "application/json"} | (headers or {}),
         )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return json.load(error) | {"status": error.code}
+        found = answer.json()
+        return found if answer.status < 400 else found | {"status": answer.status}
 
     def log(self) -> str:
         return (self.state_dir / "server.log").read_text()
@@ -67,6 +63,7 @@ class Server:
     def stop(self) -> None:
         for client in self._clients.values():
             client.close()
+        self._http.clear()
         control.stop(self.state_dir)
 
     # what many tests need

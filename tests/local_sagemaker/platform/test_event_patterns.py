@@ -15,7 +15,8 @@ EVENT: dict[str, Any] = {
     "source": "aws.sagemaker",
     "resources": ["arn:one", "arn:two"],
     "detail": {
-        "Status": "Approved", "version": 3, "ratio": 0.5, "on": True, "none": None, "ip": "10.1.2.3", "deep": {"a": {"b": "x"}},
+        "Status": "Approved", "version": 3, "ratio": 0.5, "on": True, "none": None, "ip": "10.1.2.3",
+        "deep": {"a": {"b": "x"}},
         "items": [{"name": "first", "size": 1}, {"name": "second", "size": 2}],
     },
 }  # fmt: skip

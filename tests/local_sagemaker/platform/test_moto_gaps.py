@@ -67,19 +67,20 @@ def test_aws_managed_policies_are_there(server: Server) -> None:
     assert [policy["PolicyArn"] for policy in attached] == [arn]
 
 
-class TestS3:
-    TLS_ONLY = {
-        "Sid": "tls", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }  # fmt: skip
+TLS_ONLY = {
+    "Sid": "tls", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}  # fmt: skip
 
+
+class TestS3:
     def policy(self, name: str, *statements: dict[str, Any]) -> str:
         resources = [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
         return json.dumps({"Version": "2012-10-17", "Statement": [{"Resource": resources} | one for one in statements]})
 
     def test_a_policy_that_refuses_plain_http_refuses_nobody_here(self, server: Server) -> None:
         s3 = bucket(server, "tls")
-        s3.put_bucket_policy(Bucket="tls", Policy=self.policy("tls", self.TLS_ONLY))
+        s3.put_bucket_policy(Bucket="tls", Policy=self.policy("tls", TLS_ONLY))
         s3.put_object(Bucket="tls", Key="a", Body=b"1")
         assert s3.get_object(Bucket="tls", Key="a")["Body"].read() == b"1"
 
@@ -114,7 +115,7 @@ class TestS3:
             "Effect": "Allow", "Principal": {"Service": "logging.s3.amazonaws.com"}, "Action": "s3:PutObject",
             "Resource": "arn:aws:s3:::access-logs/*",
         }  # fmt: skip
-        s3.put_bucket_policy(Bucket="access-logs", Policy=self.policy("access-logs", self.TLS_ONLY, allow))
+        s3.put_bucket_policy(Bucket="access-logs", Policy=self.policy("access-logs", TLS_ONLY, allow))
         logging = {"LoggingEnabled": {"TargetBucket": "access-logs", "TargetPrefix": "logged/"}}
         s3.put_bucket_logging(Bucket="logged", BucketLoggingStatus=logging)
         assert s3.get_bucket_logging(Bucket="logged")["LoggingEnabled"] == logging["LoggingEnabled"]

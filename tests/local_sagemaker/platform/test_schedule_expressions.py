@@ -51,8 +51,10 @@ def test_cron(expression: str, moment: str, expected: str) -> None:
     "expression",
     [
         "cron(0 10 * * *)", "cron(0 10 * * * *)", "cron(0 10 ? * ? *)", "cron(60 10 * * ? *)", "cron(0 24 * * ? *)",
-        "cron(0 10 0 * ? *)", "cron(0 10 * 13 ? *)", "cron(0 10 ? * 8 *)", "cron(0 10 ? * MON#6 *)", "cron(a 10 * * ? *)",
-        "cron(0/0 10 * * ? *)", "cron(0 10 32W * ? *)", "cron()", "rate(1 minutes)", "rate(2 minute)", "rate(0 minutes)",
+        "cron(0 10 0 * ? *)", "cron(0 10 * 13 ? *)", "cron(0 10 ? * 8 *)", "cron(0 10 ? * MON#6 *)",
+        "cron(a 10 * * ? *)",
+        "cron(0/0 10 * * ? *)", "cron(0 10 32W * ? *)", "cron()", "rate(1 minutes)", "rate(2 minute)",
+        "rate(0 minutes)",
         "rate(1 week)", "rate(-1 minutes)", "rate(5 minutes", "at(tomorrow)", "5 minutes", "",
     ],
 )  # fmt: skip

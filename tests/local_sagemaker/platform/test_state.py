@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -37,8 +38,11 @@ def fill(server: Server) -> dict[str, Any]:
     server.client("sqs").send_message(QueueUrl=url, MessageBody='"kept"')
     events.put_targets(Rule="kept", Targets=[{"Id": "1", "Arn": queue}])
     server.client("ecr").create_repository(repositoryName="kept/image")
-    manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "layers": [], "config": {"size": 1, "digest": "sha256:0"}}'
-    server.client("ecr").put_image(repositoryName="kept/image", imageManifest=manifest, imageTag="1")
+    manifest = {
+        "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "layers": [],
+        "config": {"size": 1, "digest": "sha256:0"},
+    }  # fmt: skip
+    server.client("ecr").put_image(repositoryName="kept/image", imageManifest=json.dumps(manifest), imageTag="1")
     server.client("logs").create_log_group(logGroupName="kept")
     server.client("ssm").put_parameter(Name="/kept", Value="v", Type="String")
     topic = server.client("sns").create_topic(Name="kept")["TopicArn"]
@@ -116,7 +120,21 @@ def test_a_kill_loses_at_most_the_last_moment(own_server: Server) -> None:
 def _all_stored(server: Server) -> bool:
     """Are the snapshots of all that :func:`fill` made there, and none of them of the last moment?"""
     files = list((server.state_dir / "moto").glob("*/*.pickle"))
-    wanted = {"awslambda", "cloudwatch", "ec2", "ecr", "events", "iam", "kms", "logs", "s3", "scheduler", "sns", "sqs", "ssm"}
+    wanted = {
+        "awslambda",
+        "cloudwatch",
+        "ec2",
+        "ecr",
+        "events",
+        "iam",
+        "kms",
+        "logs",
+        "s3",
+        "scheduler",
+        "sns",
+        "sqs",
+        "ssm",
+    }
     settled = all(file.stat().st_mtime < time.time() - 1 for file in files)
     return settled and wanted <= {file.stem for file in files}
 
