@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +87,14 @@ def test_what_was_changed_by_hand_is_seen(applied: Any) -> None:
         events.put_rule(Name=rule, EventPattern=before)
 
 
-@pytest.mark.parametrize("env", ["local", "dev"])
-def test_both_readers_merge_the_settings_alike(checkout: Path, tmp_path: Path, env: str) -> None:
-    """contracts/settings in Python, terraform/modules/settings in HCL: the same values and names."""
-    (tmp_path / "main.tf").write_text(
+def settings_module(folder: Path, checkout: Path, env: str, file: Path) -> Callable[..., Any]:
+    """Runs Terraform on the settings module alone; it needs no provider."""
+    (folder / "main.tf").write_text(
         f"""
         module "settings" {{
           source        = "{checkout}/terraform/modules/settings"
           environment   = "{env}"
-          settings_file = "{checkout}/factory.yaml"
+          settings_file = "{file}"
           defaults_file = "{checkout}/contracts/defaults.yaml"
         }}
         output "settings" {{ value = module.settings.settings }}
@@ -101,12 +102,21 @@ def test_both_readers_merge_the_settings_alike(checkout: Path, tmp_path: Path, e
         """
     )
 
-    def run(*args: str) -> str:
-        return subprocess.run(["terraform", *args], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["terraform", *args, "-no-color"], cwd=folder, capture_output=True, text=True, check=False
+        )
 
-    run("init", "-input=false")
-    run("apply", "-auto-approve", "-input=false")
-    output = {key: item["value"] for key, item in json.loads(run("output", "-json")).items()}
+    assert run("init", "-input=false").returncode == 0
+    return run
+
+
+@pytest.mark.parametrize("env", ["local", "dev"])
+def test_both_readers_merge_the_settings_alike(checkout: Path, tmp_path: Path, env: str) -> None:
+    """contracts/settings in Python, terraform/modules/settings in HCL: the same values and names."""
+    run = settings_module(tmp_path, checkout, env, checkout / "factory.yaml")
+    assert run("apply", "-auto-approve", "-input=false").returncode == 0
+    output = {key: item["value"] for key, item in json.loads(run("output", "-json").stdout).items()}
     settings = load(checkout / "factory.yaml", env)
     expected = settings.model_dump(mode="json")
     expected["aws"]["existing"] = {key: item for key, item in expected["aws"]["existing"].items() if item is not None}
@@ -120,6 +130,42 @@ def test_both_readers_merge_the_settings_alike(checkout: Path, tmp_path: Path, e
             assert value == {"settings_key": SETTINGS_KEY, "no_champion_key": NO_CHAMPION_KEY}[name]
         else:
             assert value == getattr(settings.names, name), name
+
+
+@pytest.mark.parametrize(
+    ("env", "more", "message"),
+    [
+        ("qa", "", "factory.yaml has no environment qa"),
+        ("dev", "network: {vpc: create}", "create is not built yet"),
+        ("dev", "aws: {account_id: '1'}", "must be 12 digits in quotes"),
+        (
+            "dev",
+            "aws: {account_id: '123456789012', existing: {bucket: theirs}}",
+            "existing.bucket is not supported yet",
+        ),
+        ("Dev", "", "1 to 10 of a-z and 0-9"),
+    ],
+)
+def test_what_would_break_a_resource_is_refused(
+    checkout: Path, tmp_path: Path, env: str, more: str, message: str
+) -> None:
+    file = tmp_path / "factory.yaml"
+    aws = "" if "aws:" in more else "aws: {account_id: '123456789012'}\n"
+    file.write_text(f"name: widgets\n{aws}{more}\nenvironments: {{dev: {{}}}}\n")
+    done = settings_module(tmp_path, checkout, env, file)("plan", "-input=false")
+    assert done.returncode == 1 and message in " ".join(re.sub(r"[│\n]", " ", done.stderr).split())
+
+
+def test_variations_of_the_settings(checkout: Path) -> None:
+    """terraform/factory/tests, with a mock of the provider."""
+    mirror = os.environ.get(infra.MIRROR_VARIABLE)
+    for arguments in (["init", "-backend=false", *([f"-plugin-dir={mirror}"] if mirror else [])], ["test"]):
+        done = subprocess.run(
+            ["terraform", f"-chdir={checkout}/terraform/factory", *arguments, "-no-color"],
+            env={**os.environ, "TF_DATA_DIR": str(checkout / "build" / "test")},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_files_are_formatted_and_valid(checkout: Path, applied: Any) -> None:
