@@ -22,7 +22,6 @@ body {
 main { max-width: 1120px; margin: 0 auto; padding: 28px 20px 60px; }
 h1 { font-size: 25px; line-height: 1.2; margin: 0; letter-spacing: -.01em; }
 h2 { font-size: 17px; margin: 0 0 2px; letter-spacing: -.005em; }
-h3 { font-size: 14px; margin: 0 0 8px; }
 p { margin: 0; }
 code, .mono { font: 12.5px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }
 .soft { color: var(--soft); }
@@ -92,6 +91,5 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .legend i { margin-right: 6px; vertical-align: 3px; }
 .gap { height: 16px; }
 .below { margin-top: 16px; text-align: center; text-wrap: balance; }
-.warn { background: var(--bad-soft); border-radius: 8px; padding: 8px 12px; font-size: 14px; margin-top: 12px; }
 @media print { body { background: #fff; } .card, .tile { break-inside: avoid; } }
 """
