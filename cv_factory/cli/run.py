@@ -31,7 +31,7 @@ def run(
 
     Without --demo it ends where a person approves. Ctrl-C leaves the execution running.
     """
-    from cv_factory.operations import pipeline, runs, state
+    from cv_factory.operations import runs, state
 
     if demo and cli.env != "local":
         raise RefusedError(
@@ -43,12 +43,9 @@ def run(
     with state.lock(target.state, "cv-factory run"):
         cli.announce_change()
         this = runs.Run()
-        values = runs.prepare(target, this, cli.screen)
-        if this.imported is not None and not cli.json:
-            data.show(cli.screen, this.imported)
-        with runs.timed(this.seconds, "start"):
-            arn = pipeline.start(target, values)
-        cli.screen.say(f"Started {arn}")
+        imported = runs.bring(target, this, cli.screen)
+        data.show(cli.screen, imported)
+        arn = runs.begin(target, this, imported, cli.screen)
         _follow(cli, target, this, arn)
         if demo:
             runs.demo(target, this, cli.screen)

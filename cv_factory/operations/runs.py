@@ -88,8 +88,8 @@ def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
         seconds[part] = seconds.get(part, 0.0) + time.monotonic() - start
 
 
-def prepare(target: Target, run: Run, reporter: Reporter) -> dict[str, str]:
-    """Import ``data.source`` where it is new or changed, upsert the pipeline; the start parameters."""
+def bring(target: Target, run: Run, reporter: Reporter) -> Imported:
+    """Import ``data.source``; where nothing changed since an earlier import, nothing is sent."""
     with timed(run.seconds, "import"):
         run.imported = import_data(
             target.settings.data.source,
@@ -99,14 +99,20 @@ def prepare(target: Target, run: Run, reporter: Reporter) -> dict[str, str]:
             client=target.client,
             reporter=reporter,
         )
-    known = "imported" if run.imported.created else "unchanged"
-    reporter.say(f"Dataset {run.imported.uri} ({known}, {len(run.imported.dataset.images):,} images)")
+    return run.imported
+
+
+def begin(target: Target, run: Run, imported: Imported, reporter: Reporter) -> str:
+    """Upsert the pipeline where its definition or role differs, and start it on the dataset; the execution's ARN."""
     with timed(run.seconds, "upsert"):
-        values = pipeline.parameters(target, run.imported.uri, run.imported.dataset.hash)
+        values = pipeline.parameters(target, imported.uri, imported.dataset.hash)
         done = pipeline.upsert(target)
     run.upserted = done.action
     reporter.say(f"Pipeline {target.settings.names.pipeline} {done.action} (definition {done.definition_hash[:12]})")
-    return values
+    with timed(run.seconds, "start"):
+        arn = pipeline.start(target, values)
+    reporter.say(f"Started {arn}")
+    return arn
 
 
 def follow(target: Target, run: Run, arn: str, watch: Callable[[Execution], None], reporter: Reporter) -> None:
@@ -150,8 +156,8 @@ def failure(target: Target, execution: Execution, run: Run | None = None) -> Fac
     if refused is not None and refused.status == executions.FAILED:
         report = f"Report: {run.report}\n" if run and run.report else ""
         return RefusedError(
-            f"the gate refused the model: {refused.failure or execution.failure}",
-            f"{report}Better data or another recipe (training.recipe) may pass. The limits are gate of the settings.",
+            refused.failure or f"the gate refused the model: {execution.failure}",
+            f"{report}Better data or another recipe (training.recipe) may pass. The limits: gate, in the settings.",
         )
     failed = execution.failed_steps()
     if not failed:

@@ -133,7 +133,7 @@ def test_refusal_of_the_gate_is_exit_code_3() -> None:
     target, found = describe(step("Refuse", "Failed", "Fail", {"ErrorMessage": message}), reason="Step failed")
     error = runs.failure(target, found)
     assert isinstance(error, RefusedError) and error.exit_code == 3
-    assert error.headline == f"the gate refused the model: {message}"
+    assert error.headline == message
 
 
 def test_stopped_execution_says_how_to_go_on() -> None:
