@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -286,6 +287,7 @@ class Training:
 
 def configure(threads: int) -> None:
     """Make torch's results a function of its inputs, on this many threads."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     # Off: filling fresh memory with NaN finds bugs and costs a pass over every tensor.

@@ -151,4 +151,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(job.run(main, job.FAILURE))
+    code = job.run(main, job.FAILURE)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A thread that still waits for a tracking server can block or break Python's own ending. All files are written.
+    os._exit(code)

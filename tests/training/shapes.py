@@ -6,9 +6,13 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -126,15 +130,47 @@ def environment(base: Path) -> dict[str, str]:
     return {**kept, "SAGEMAKER_BASE_DIR": str(base), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
+@dataclass
+class SilentServer:
+    """A server that takes connections and never answers."""
+
+    url: str
+    taken: list[socket.socket] = field(default_factory=list)
+
+
+@contextmanager
+def silent_server() -> Iterator[SilentServer]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.1)
+        ending = threading.Event()
+        server = SilentServer(f"http://127.0.0.1:{listening.getsockname()[1]}")
+
+        def take() -> None:
+            while not ending.is_set():
+                try:
+                    server.taken.append(listening.accept()[0])
+                except TimeoutError:
+                    continue
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        try:
+            yield server
+        finally:
+            ending.set()
+            thread.join()
+            for connection in server.taken:
+                connection.close()
+
+
 class TrainJob:
     """``python -m training.train`` as a child process; ended when the block ends."""
 
-    def __init__(self, base: Path) -> None:
-        self._base = base
+    def __init__(self, base: Path, **variables: str) -> None:
         self.output = ""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "training.train"],
-            env=environment(base),
+            env={**environment(base), **variables},
             cwd=base,
             text=True,
             stdout=subprocess.PIPE,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.training import shapes
 from training import job, tracking
 from training.fit import Epoch
 from training.tracking import Record
@@ -23,6 +23,16 @@ class Running(job.StopRequest):
         self._deferred = True
 
 
+class StopsWhenAsked(job.StopRequest):
+    """SIGTERM that comes once the server was asked."""
+
+    def __init__(self, server: shapes.SilentServer) -> None:
+        self._server = server
+
+    def __bool__(self) -> bool:
+        return bool(self._server.taken)
+
+
 @pytest.fixture
 def record(tmp_path: Path) -> Record:
     folder = tmp_path / "model"
@@ -31,30 +41,6 @@ def record(tmp_path: Path) -> Record:
     history = [Epoch(0.9, 0.8, 0.7, 1e-3, 40.0), Epoch(0.5, 0.6, 0.8, 1e-4, 41.0)]
     parameters = {"recipe": "tiny", "dataset_hash": "d" * 64}
     return Record("training-job-1", parameters, history, {"temperature": 1.5}, folder, time.time())
-
-
-@pytest.fixture
-def silent_server() -> Iterator[str]:
-    """Takes connections and never answers; counts nothing, so that it can be closed at any time."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.1)
-        ending = threading.Event()
-        taken: list[socket.socket] = []
-
-        def take() -> None:
-            while not ending.is_set():
-                try:
-                    taken.append(server.accept()[0])
-                except TimeoutError:
-                    continue
-
-        thread = threading.Thread(target=take)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        ending.set()
-        thread.join()
-        for connection in taken:
-            connection.close()
 
 
 def logged(output: Path) -> tuple[dict[str, str], dict[str, list[float]], list[str]]:
@@ -94,31 +80,27 @@ def test_a_server_that_refuses_is_a_warning(
     assert logged(tmp_path / "data")[0]["recipe"] == "tiny"
 
 
-def test_a_server_that_hangs_is_left_behind(
-    record: Record,
-    tmp_path: Path,
-    silent_server: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_a_store_that_hangs_is_left_behind(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent_server)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    tracking.track(record, tmp_path / "data", Running(), seconds=3)
-    assert f"WARNING: MLflow at {silent_server} took too long" in capsys.readouterr().out
+    ended = threading.Event()
+    monkeypatch.setattr(tracking, "_attempt", lambda *_: ended.wait())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example")
+    tracking.track(record, tmp_path / "data", Running(), seconds=0.2)
+    ended.set()
+    output = capsys.readouterr().out
+    assert "WARNING: MLflow at sqlite:///" in output
+    assert "WARNING: MLflow at http://tracking.example took too long" in output
+
+
+def test_after_sigterm_nothing_waits_for_a_server_that_hangs(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with shapes.silent_server() as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+        tracking.track(record, tmp_path / "data", StopsWhenAsked(server), seconds=3600)
+    assert f"WARNING: MLflow at {server.url} took too long" in capsys.readouterr().out
     assert logged(tmp_path / "data")[0]["recipe"] == "tiny"
-
-
-def test_after_sigterm_nothing_waits_for_a_server(
-    record: Record,
-    tmp_path: Path,
-    silent_server: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent_server)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    tracking.track(record, tmp_path / "data", Running(came=True), seconds=3600)
-    assert "took too long" in capsys.readouterr().out
 
 
 def test_a_scheme_that_no_plugin_knows_is_a_warning(

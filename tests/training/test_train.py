@@ -20,7 +20,7 @@ from contracts import bundle, evaluation, jsonio
 from inference.predictor import Predictor
 from tests.training import shapes
 from tests.training.conftest import run_preprocess
-from tests.training.shapes import TrainJob
+from tests.training.shapes import TrainJob, silent_server
 from training import dataset, job, train
 
 #: One epoch and no checkpoint but the last: for what does not depend on the weights.
@@ -67,8 +67,12 @@ class Interrupted:
         self.steps_after = checkpoint_steps(base)
         self.model_when_stopped = members(base)
         self.failure_when_stopped = (base / "output/failure").exists()
-        with TrainJob(base) as last:
+        with silent_server() as server, TrainJob(base, MLFLOW_TRACKING_URI=server.url) as last:
+            last.lines_until("Logged to MLflow at sqlite")
+            started = time.monotonic()
+            last.send(signal.SIGTERM)
             self.code = last.wait()
+            self.end_seconds = time.monotonic() - started
         self.output = last.output
 
 
@@ -116,6 +120,14 @@ def test_sigterm_writes_a_checkpoint_and_ends_within_10_seconds(interrupted: Int
 def test_a_stopped_training_is_neither_a_model_nor_a_failure(interrupted: Interrupted) -> None:
     assert interrupted.model_when_stopped == {}
     assert not interrupted.failure_when_stopped
+
+
+def test_a_tracking_server_that_hangs_does_not_lose_a_finished_training(interrupted: Interrupted) -> None:
+    """SIGTERM came while the job waited for the server: the model is complete, so the job has ended well."""
+    assert interrupted.code == 0, interrupted.output
+    assert interrupted.end_seconds < 10
+    assert "took too long and was left behind" in interrupted.output
+    assert bundle.read(interrupted.base / "model")
 
 
 def test_the_bundle_is_sealed_and_complete(whole: Whole, prepared: Path) -> None:
