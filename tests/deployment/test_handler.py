@@ -145,6 +145,59 @@ def test_every_call_is_valid_and_there_are_few(base: Any, plane: Any, calls: Any
     ]
 
 
+#: What a call needs beside the action of its own name.
+NEEDS = {
+    "HeadObject": {"s3:GetObject"},
+    "CopyObject": {"s3:GetObject", "s3:PutObject"},
+    "ListObjectsV2": {"s3:ListBucket"},
+    "CreateModel": {"sagemaker:CreateModel", "sagemaker:AddTags", "iam:PassRole"},
+    "CreateEndpointConfig": {"sagemaker:CreateEndpointConfig", "sagemaker:AddTags"},
+    "CreateEndpoint": {"sagemaker:CreateEndpoint", "sagemaker:AddTags"},
+}
+#: What AWS does on the function's behalf, and what its checks of signatures will need.
+WITHOUT_A_CALL = {"kms", "logs", "sqs"}
+
+
+def test_the_role_allows_what_is_called_and_nothing_else(
+    base: Any, session: Any, settings: Any, plane: Any, calls: Any
+) -> None:
+    """Every path once: approve, create, fail, remove, update, clean up, keep, publish, champion."""
+    bucket, s3 = settings.names.artifact_bucket, session.client("s3")
+    facts = {"bundle_hash": "b" * 64, "dataset_hash": "d", "source_hash": "s", "protocol": "p"}
+    body = json.dumps({**facts, "serving": {"precision": "float32"}}).encode()
+    for name in ("evaluation.json", "report.html", "predictions.parquet", "model_card.json", "model", "manifest.json"):
+        s3.put_object(Bucket=bucket, Key=f"runs/e/{name}", Body=body)
+    first = plane.register("a" * 64)
+    calls.made.clear()
+    act({"action": "deploy", "package_arn": first, "reason": "r", "execution_id": "e"})
+    plane.settle(ok=False)
+    plane.register("c" * 64, "Approved")
+    act({"action": "sweep"})
+    plane.settle()
+    act({"action": "sweep"})
+    plane.settle()
+    plane.register("d" * 64, "Approved")
+    act({"action": "sweep"})
+    plane.settle()
+    act({"action": "sweep"})
+    uri = f"s3://{bucket}/runs/e"
+    uris = {"model_uri": f"{uri}/model", "evaluation_uri": uri, "dataset_uri": uri}
+    card = act({"action": "keep", "execution_id": "e", **uris})["model_card_uri"]
+    act({"action": "publish", "package_arn": first, "model_card_uri": card})
+    act({"action": "champion"})
+
+    needed: set[str] = set()
+    for name in calls.names:
+        service = "s3" if "Object" in name else "sagemaker"
+        needed |= NEEDS.get(name, {f"{service}:{name}"})
+    policy = json.loads((Path(package.__file__).parent.parent / "terraform/policies/deployer.json").read_text())
+    allowed: set[str] = set()
+    for statement in policy["Statement"]:
+        allowed |= {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
+    assert needed <= allowed
+    assert {action for action in allowed - needed if action.partition(":")[0] not in WITHOUT_A_CALL} == set()
+
+
 # --- the zip ----------------------------------------------------------------------------------------------------------
 
 
