@@ -15,24 +15,25 @@ from tests.cv_factory.helpers import Cloud, Heard, encoded
 
 
 @pytest.fixture(scope="session")
-def _moto() -> Iterator[str]:
+def _moto() -> Iterator[Cloud]:
+    """One server for all tests, and one client for each service: making a client reads megabytes of JSON."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    it = Cloud(f"http://{host}:{port}")
+    yield it
+    it.close()
     server.stop()
 
 
 @pytest.fixture
-def cloud(_moto: str) -> Iterator[Cloud]:
+def cloud(_moto: Cloud) -> Cloud:
     """moto, emptied before the test."""
-    with contextlib.closing(http.client.HTTPConnection(_moto.removeprefix("http://"))) as connection:
+    with contextlib.closing(http.client.HTTPConnection(_moto.url.removeprefix("http://"))) as connection:
         connection.request("POST", "/moto-api/reset")
         assert connection.getresponse().status == 200
-    it = Cloud(_moto)
-    yield it
-    it.close()
+    return _moto
 
 
 MakePhotos = Callable[..., Path]
