@@ -44,7 +44,9 @@ class Factory:
             cwd=self.folder, text=True, capture_output=True, timeout=280, env=environment(), **options,
         )  # fmt: skip
         if check and done.returncode != 0:
-            raise AssertionError(f"cv-factory {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+            raise AssertionError(
+                f"cv-factory {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
         return done
 
     def json(self, *arguments: str) -> Any:

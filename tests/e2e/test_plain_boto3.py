@@ -111,7 +111,9 @@ def test_from_definition_to_answer(factory: Factory) -> None:
 
     wait_for("the endpoint in service", in_service)
 
-    split = s3.get_object(Bucket=data["dataset_uri"].split("/")[2], Key=data["dataset_uri"].split("/", 3)[3] + "split.csv")
+    split = s3.get_object(
+        Bucket=data["dataset_uri"].split("/")[2], Key=data["dataset_uri"].split("/", 3)[3] + "split.csv"
+    )
     held_out = next(line.split(",")[0] for line in split["Body"].read().decode().splitlines() if line.endswith(",test"))
     answer = runtime.invoke_endpoint(
         EndpointName=name, ContentType="image/png", Body=(factory.folder / "images" / held_out).read_bytes()
