@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ from contracts.settings.model import Settings
 from contracts.settings.yaml12 import Document, Loader, short
 
 FORBIDDEN_PAIRS = Path(__file__).resolve().parent.parent / "forbidden_pairs.yaml"
+
+#: DeploymentConfig, MaximumExecutionTimeoutInSeconds: at most 28,800, of which an hour starts the fleets.
+_MOST_BAKE_MINUTES = 420
+#: CloudWatch Logs API reference, PutRetentionPolicy, retentionInDays.
+LOG_DAYS = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+)  # fmt: skip
 
 
 def check(settings: Settings, document: Document) -> None:
@@ -53,6 +61,22 @@ def _check_ranges(settings: Settings, document: Document) -> None:
         # DeploymentConfig, LinearStepSize: 10-50 % of the capacity.
         raise refuse(
             "release", "percent", f"({release.percent}) is too small for steps of a linear release", "10 to 50."
+        )
+    steps = math.ceil(100 / release.percent) if release.strategy in ("linear", "rolling") else 1
+    if steps * release.bake_minutes > _MOST_BAKE_MINUTES:
+        raise refuse(
+            "release",
+            "bake_minutes",
+            f"({release.bake_minutes}) in each of {steps} steps of a {release.strategy} release takes"
+            f" {steps * release.bake_minutes} minutes",
+            f"SageMaker ends a release after 8 hours: at most {_MOST_BAKE_MINUTES // steps}, or a larger percent.",
+        )
+    if settings.operations.log_days not in LOG_DAYS:
+        raise refuse(
+            "operations",
+            "log_days",
+            f"({settings.operations.log_days}) is none that CloudWatch Logs knows",
+            f"One of: {', '.join(map(str, LOG_DAYS))}.",
         )
     if network.vpc == "existing":
         for key in ("subnet_ids", "security_group_ids"):

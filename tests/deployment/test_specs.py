@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from pathlib import Path
 from typing import Any
 
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
+from contracts.errors import SettingsError
+from contracts.settings import load
 from deployment import specs
 from deployment.packages import Package
 
@@ -106,3 +110,26 @@ def test_an_autoscaled_fleet_keeps_its_size(settings: Any) -> None:
         item["VariantPropertyType"] for item in specs.not_retained(dataclasses.replace(settings, max_instances=4))
     }
     assert kinds - scaled == {"DesiredInstanceCount"} and "DataCaptureConfig" in scaled
+
+
+@pytest.mark.parametrize("strategy", ["canary", "linear", "rolling", "all-at-once"])
+@pytest.mark.parametrize("percent", [10, 25, 50])
+@pytest.mark.parametrize("bake", [0, 30, 60])
+def test_what_the_settings_allow_ends_in_time(
+    settings: Any, tmp_path: Path, strategy: str, percent: int, bake: int
+) -> None:
+    """Either the settings refuse the release, or SageMaker lets it wait as long as it says."""
+    file = tmp_path / "factory.yaml"
+    file.write_text(
+        "name: widgets\naws: {account_id: '111122223333'}\n"
+        f"release: {{strategy: {strategy}, percent: {percent}, bake_minutes: {bake}}}\n"
+    )
+    steps = math.ceil(100 / percent) if strategy in ("linear", "rolling") else 1
+    try:
+        load(file)
+    except SettingsError as error:
+        assert "release.bake_minutes" in str(error) and steps * bake > 420
+        return
+    changed = dataclasses.replace(settings, strategy=strategy, percent=percent, bake_minutes=bake)
+    (policy,) = specs.deployment_config(changed).values()
+    assert policy["MaximumExecutionTimeoutInSeconds"] >= steps * bake * 60 + 3600  # type: ignore[index]
