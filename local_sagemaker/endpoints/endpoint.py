@@ -243,14 +243,14 @@ class Endpoint:
             self._blue = self._green = None
         self._retire(fleets)
         self._alive()
-        store = self._platform.store
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._platform.fleets.forget(self._region, self._name)
+        store = self._platform.store  # the record goes last: from then on the name may be given again
         with store.transaction():
             record = store.get(records.KIND, self._region, self._name)
             if record:
                 store.delete(records.KIND, self._region, self._name)
                 store.delete(tags.KIND, self._region, record.body["EndpointArn"])
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._platform.fleets.forget(self._region, self._name)
 
     def _resume(self) -> None:
         """After a restart: do again what was under way, or bring the fleet back."""
@@ -303,7 +303,7 @@ class Endpoint:
             self._blue = fleet
         fleet.start(persistent=True)
 
-    # Small change.
+    # Helpers.
 
     def _fleets(self) -> list[Fleet]:
         with self._lock:

@@ -13,6 +13,7 @@ BASE = Path(os.environ["SAGEMAKER_BASE_DIR"])
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self):
         healthy = self.path == "/ping" and not (BASE / "sick").exists()

@@ -297,3 +297,21 @@ def test_the_least_busy_instance_is_asked_when_the_configuration_says_so(local: 
         assert not busy.done()
         assert asked.isdisjoint({busy.result()["pid"]})
     local.delete(name)
+
+
+def test_a_name_may_be_given_again_as_soon_as_its_endpoint_is_gone(local: Local) -> None:
+    for round_ in "123":
+        config = local.config({"model": local.model(environment={"VERSION": round_})})
+
+        def created(config: str = config) -> bool:
+            try:
+                local.sagemaker.create_endpoint(EndpointName="again", EndpointConfigName=config)
+            except ClientError as error:
+                assert "Cannot create already existing endpoint" in str(error)
+                return False
+            return True
+
+        until(created)
+        assert local.settled("again")["EndpointStatus"] == "InService"
+        assert local.ask("again")["version"] == round_
+        local.sagemaker.delete_endpoint(EndpointName="again")
