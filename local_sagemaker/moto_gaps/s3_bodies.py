@@ -269,7 +269,9 @@ def _install_keys(blobs: BlobStore) -> None:
     def set_value(self: Any, value: bytes | str | Blob) -> None:
         if not isinstance(value, Blob):
             value = blobs.write(value.encode() if isinstance(value, str) else value)
-        self._value_buffer = None
+        if self._value_buffer is not None:
+            self._value_buffer.close()
+            self._value_buffer = None
         self.blob = value
         self.contentsize = value.size
 
