@@ -12,7 +12,9 @@ from tests.local_sagemaker.endpoints.harness import Local
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     server = Local(tmp_path_factory.mktemp("state"))
-    server.start()
-    server.prepare()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        server.prepare()
+        yield server
+    finally:
+        server.stop()

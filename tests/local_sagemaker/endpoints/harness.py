@@ -64,6 +64,7 @@ class Local:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.names = 0
+        self.clients: list[Any] = []
 
     def start(self) -> None:
         with pytest.MonkeyPatch.context() as patch:

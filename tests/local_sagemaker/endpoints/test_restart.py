@@ -19,10 +19,12 @@ from tests.local_sagemaker.endpoints.test_updating import advance, baking, confi
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     local = Local(tmp_path_factory.mktemp("mortal"))
-    local.start()
-    local.prepare()
-    yield local
-    local.stop()
+    try:
+        local.start()
+        local.prepare()
+        yield local
+    finally:
+        local.stop()
     assert containers(local) == []
 
 
