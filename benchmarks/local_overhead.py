@@ -2,7 +2,7 @@
 
 Two measures, each on a server of its own:
 
-- 50 trivial processing steps (the program is `true`), as a chain and side by side: all of the execution's time is overhead;
+- 50 trivial processing steps (the program is `true`), as a chain and side by side: all of the time is overhead;
 - a chain of steps that each sleep for a known time: the execution's time less the sum of the sleeps, in per cent.
 
 `--quick` measures each once instead of three times; the median counts.

@@ -1,9 +1,9 @@
 """What `make run` costs: seconds of each part, CPU of all processes, peak memory; the first run and the runs after it.
 
-Runs `cv-factory local up` and `cv-factory run --demo` in a new folder with the shipped settings, as `make run` does after
-the installation, then again. CPU seconds are user and system time of every process that the commands start, the local
-SageMaker and its jobs included; memory is the peak of their proportional set sizes. Wall time and load stand beside.
-`--quick` does one run instead of three.
+Runs `cv-factory local up` and `cv-factory run --demo` in a new folder with the shipped settings, as `make run` does
+after the installation, then again. CPU seconds are user and system time of every process that the commands start, the
+local SageMaker and its jobs included; memory is the peak of their proportional set sizes. Wall time and load stand
+beside. `--quick` does one run instead of three.
 """
 
 from __future__ import annotations
