@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contracts.errors import FactoryError, RefusedError
+from contracts.errors import FactoryError
 from cv_factory.operations.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -126,19 +126,6 @@ class Cli:
     def announce_change(self) -> None:
         """Every command that changes something says first where."""
         self.screen.say(f"On {self.target}")
-
-    def confirm(self, question: str) -> None:
-        """Ask unless ``--yes``.
-
-        Raises:
-            RefusedError: the answer is no, or there is nobody to ask.
-        """
-        if self.yes:
-            return
-        if not sys.stdin.isatty():
-            raise RefusedError(f"{question} There is nobody to ask", "Add --yes to go on.")
-        if not typer.confirm(question, err=True):
-            raise RefusedError("Nothing was changed")
 
 
 def verb(

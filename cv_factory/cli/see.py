@@ -87,7 +87,7 @@ def _show(cli: Cli, target: Target, found: Execution) -> None:
         return
     cli.screen.say(f"Execution {found.id}: {found.status}, {found.seconds:.0f} s")
     cli.screen.out.print(view.table(found, waiting=True))
-    if found.failure:
+    if found.failure and not found.failed_steps():
         cli.screen.say(found.failure)
     serves = f", serves {now.package_arn}" if now.package_arn else ""
     cli.screen.say(f"Endpoint {now.endpoint}: {now.status or 'none yet'}{serves}")

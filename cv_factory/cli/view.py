@@ -22,6 +22,8 @@ MAIN = (
 _COLOURS = {"Succeeded": "green", "Failed": "red", "Executing": "yellow", "Stopped": "magenta"}
 #: Seconds between two looks at the log of the running step.
 _LOG_EVERY = 3.0
+#: Characters of it that are shown.
+_LINE = 60
 
 
 def visible(execution: Execution) -> list[Step]:
@@ -45,11 +47,11 @@ def table(execution: Execution, *, waiting: bool, last_lines: Mapping[str, str] 
     result.add_column("step", min_width=12, no_wrap=True)
     result.add_column("status", min_width=18, no_wrap=True)
     result.add_column("seconds", justify="right", min_width=9, no_wrap=True)
-    result.add_column("note", overflow="ellipsis", no_wrap=True)
+    result.add_column("note")
     shown = visible(execution)
     for step in shown:
         colour = _COLOURS.get(step.status, "default")
-        note = (last_lines or {}).get(step.name, "") if step.status == "Executing" else step.failure
+        note = step.failure or (last_lines or {}).get(step.name, "")[:_LINE]
         result.add_row(step.name, f"[{colour}]{status_text(step)}[/]", f"{step.seconds:.1f} s", _plain(note))
     if waiting and execution.running:
         there = {step.name for step in shown}
@@ -62,7 +64,7 @@ def table(execution: Execution, *, waiting: bool, last_lines: Mapping[str, str] 
 def _plain(text: str) -> Any:
     from rich.text import Text
 
-    return Text(" ".join(text.split())[:200], style="dim")
+    return Text(" ".join(text.split()), style="dim")
 
 
 @contextmanager

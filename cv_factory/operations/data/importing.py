@@ -20,7 +20,7 @@ from cv_factory.operations.data import checks, frozen, publish, sheet
 from cv_factory.operations.data.checks import Usable
 from cv_factory.operations.data.frozen import Frozen, Identity
 from cv_factory.operations.data.index import Index
-from cv_factory.operations.data.split import Item
+from cv_factory.operations.data.split import GROUP, Item
 from cv_factory.operations.reporter import Reporter
 from cv_factory.operations.sources import Source
 from deployment import aws
@@ -115,6 +115,11 @@ def import_data(
         picture = _sheet(state, usable, classes, limits, reporter)
     with _timed(seconds, "split"), _bucket_there(bucket, settings.env):
         identity = Identity.of(source.identity, settings.data)
+        if identity.protocol == GROUP and not any(each.image.group for each in usable):
+            reporter.say(
+                "No image has a group, so each counts as a group of its own. Where several images show one object, name"
+                " it in attributes.csv (columns path, group); else the figures flatter."
+            )
         split = frozen.freeze(s3, bucket, identity, [_item(each) for each in usable])
         others = tuple(frozen.earlier(s3, bucket, identity)) if split.first else ()
         _tell_split(split, identity, others, reporter)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from PIL import Image
 from cv_factory import cli
 from local_sagemaker import control
 from tests.cv_factory.cli.conftest import Answer
+from tests.cv_factory.helpers import ROOT
 
 SETTINGS = """\
 name: bars
@@ -57,9 +61,22 @@ def change(factory: Path, old: str, new: str) -> None:
 
 
 def test_refused_then_registered_then_known_then_served(factory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refused = call(factory, capsys, "run")
+    # Ctrl-C leaves the execution running.
+    with subprocess.Popen(
+        [sys.executable, "-m", "cv_factory.cli", "--file", str(factory / "factory.yaml"), "run"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert any("Preprocess: Executing" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        left, _ = process.communicate()
+    assert process.returncode == 130
+    assert "The execution goes on" in left and "status --follow" in left and "pipeline stop" in left
+
+    refused = call(factory, capsys, "status", "--follow")
     assert refused.code == 3
-    assert "refused the model" in refused.err and "bundle size in MB" in refused.err and "Report: " in refused.err
+    assert "refused the model" in refused.err and "bundle size in MB" in refused.err
+    assert "Train: Succeeded in" in refused.out
     change(factory, "bundle_mb: 0.001", "bundle_mb: 1000")
 
     first = call(factory, capsys, "run")

@@ -60,6 +60,16 @@ def test_folder_lands_content_addressed_with_manifest_and_split(bring: Import, p
     assert result.created and result.sent == (24, sum(image.size for image in data.images))
 
 
+def test_protocol_group_without_groups_says_so(bring: Import, photos: Any, heard: Heard) -> None:
+    root = photos()
+    bring()
+    assert "No image has a group" in str(heard)
+    (root / "attributes.csv").write_text("path,group\ncat/000.png,g\n", encoding="utf-8")
+    heard.lines.clear()
+    bring()
+    assert "No image has a group" not in str(heard)
+
+
 def test_second_import_of_the_same_folder_reads_and_writes_nothing(
     bring: Import, photos: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
