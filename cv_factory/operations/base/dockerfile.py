@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contracts import source
+from contracts import container, source
 from contracts.errors import ContractError
 
 #: What a container has when its Dockerfile sets no PATH.
@@ -68,6 +68,8 @@ def binding(image: str, pattern: str, repository: Path | None = None) -> dict[st
         **parsed.environment,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), parsed.environment.get("PATH", _DEFAULT_PATH)]),
         "PYTHONPATH": str(root),
+        # In a container every address is the container's own; on a laptop it would be the whole network's.
+        container.HOST_VARIABLE: "127.0.0.1",
     }
     return {
         "pattern": pattern,
