@@ -1,13 +1,18 @@
-"""KMS: RotationPeriodInDays gets lost, so that Terraform plans a change each time."""
+"""KMS.
+
+- RotationPeriodInDays gets lost, so that Terraform plans a change each time.
+- moto makes an RSA key pair for each symmetric key too, and never uses it: a quarter of a second each.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from moto.kms import models
 from moto.kms.responses import KmsResponse
 
-from local_sagemaker.moto_gaps.patching import replace
+from local_sagemaker.moto_gaps.patching import put, replace
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
@@ -19,6 +24,12 @@ _DAYS = 365
 def install(platform: Platform) -> None:
     def key_of(self: Any) -> Any:
         return self.kms_backend.keys[self.kms_backend.get_key_id(self._get_param("KeyId"))]
+
+    def generate_private_key(key_spec: str) -> Any:
+        asymmetric = key_spec.startswith(("RSA_", "ECC_"))
+        return original_generate(key_spec) if asymmetric else None
+
+    original_generate = put(models, "generate_private_key", generate_private_key)
 
     @replace(KmsResponse)
     def enable_key_rotation(self: Any) -> Any:
