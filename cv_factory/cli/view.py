@@ -42,6 +42,7 @@ def table(execution: Execution, *, waiting: bool, last_lines: Mapping[str, str] 
     ``last_lines``: step name -> the last line of its log, shown while it runs.
     """
     from rich.table import Table
+    from rich.text import Text
 
     result = Table(box=None, pad_edge=False, show_header=False, caption_justify="left")
     result.add_column("step", min_width=12, no_wrap=True)
@@ -50,21 +51,15 @@ def table(execution: Execution, *, waiting: bool, last_lines: Mapping[str, str] 
     result.add_column("note")
     shown = visible(execution)
     for step in shown:
-        colour = _COLOURS.get(step.status, "default")
         note = step.failure or (last_lines or {}).get(step.name, "")[:_LINE]
-        result.add_row(step.name, f"[{colour}]{status_text(step)}[/]", f"{step.seconds:.1f} s", _plain(note))
+        status = Text(status_text(step), style=_COLOURS.get(step.status, ""))
+        result.add_row(Text(step.name), status, f"{step.seconds:.1f} s", Text(" ".join(note.split()), style="dim"))
     if waiting and execution.running:
         there = {step.name for step in shown}
         for name in MAIN:
             if name not in there:
-                result.add_row(f"[dim]{name}[/]", "[dim]waiting[/]", "", "")
+                result.add_row(Text(name, style="dim"), Text("waiting", style="dim"), "", "")
     return result
-
-
-def _plain(text: str) -> Any:
-    from rich.text import Text
-
-    return Text(" ".join(text.split()), style="dim")
 
 
 @contextmanager

@@ -50,7 +50,9 @@ def test_terminal_shows_waiting_steps_and_the_last_log_line() -> None:
     with view.watching(screen, last_line) as show:
         for _ in range(5):
             show(execution(Step("Train", "Executing", "Training", job="train-1", seconds=5)))
+        screen.say("Report: [here]")
     shown = text.getvalue()
+    assert "Report: [here]" in shown and "[dim]" not in shown and "[yellow]" not in shown
     assert "epoch=3 train_loss=0.31" in shown and "Evaluate" in shown and "waiting" in shown
     assert asked == ["Train"]  # the log is not read at every look
 
