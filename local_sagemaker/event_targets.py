@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from local_sagemaker import policies
 from local_sagemaker.lambdas import CannotInvoke, LambdaResult, NoSuchFunction
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Targets:
         try:
             match service:
                 case "lambda":
-                    return self._invoke(arn, payload, region)
+                    return self._invoke(arn, payload, region, target.get("RuleArn"))
                 case "sqs":
                     self._to_queue(parts[5], target, payload, region)
                 case "sns":
@@ -86,8 +87,11 @@ class Targets:
             return f"to {arn}: failed: {error}"
         return f"to {arn}: delivered"
 
-    def _invoke(self, arn: str, payload: str, region: str) -> Outcome:
+    def _invoke(self, arn: str, payload: str, region: str, rule_arn: str | None) -> Outcome:
         try:
+            if rule_arn is not None and not self._allows(arn, region, rule_arn):
+                text = f"failed: the function's policy does not allow the rule {rule_arn} to invoke it (AddPermission)"
+                return Outcome(False, text, "NO_PERMISSIONS")
             result = self._platform.lambdas.invoke(arn, payload.encode(), region)
         except NoSuchFunction as error:
             return Outcome(False, f"failed: {error}", "RESOURCE_NOT_FOUND")
@@ -98,6 +102,16 @@ class Targets:
             return Outcome(True, "delivered", result=result)
         text = result.payload.decode(errors="replace")
         return Outcome(False, f"function error: {text[:1000]}", "FUNCTION_ERROR", again=True, result=result)
+
+    def _allows(self, arn: str, region: str, rule_arn: str) -> bool:
+        """Does the function's own policy let EventBridge call it for this rule? No role can stand in for it."""
+        function = self._platform.lambdas.find(arn, region)
+        policy = {"Statement": [statement | {"Resource": "*"} for statement in function.policy.statements]}
+        context = {"aws:sourcearn": rule_arn, "aws:sourceaccount": self._platform.account_id}
+        verdict = policies.evaluate(
+            [policy], "lambda:InvokeFunction", arn, context, principals=["events.amazonaws.com"]
+        )
+        return verdict == "Allow"
 
     def _to_queue(self, name: str, target: dict[str, Any], payload: str, region: str) -> None:
         group = target.get("SqsParameters", {}).get("MessageGroupId")

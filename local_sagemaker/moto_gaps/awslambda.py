@@ -5,6 +5,7 @@
 - DeadLetterConfig and LoggingConfig get lost, so that Terraform plans a new version each time.
 - An event source mapping on an alias answers the ARN of a version.
 - PutFunctionEventInvokeConfig adds a configuration and reads the first one back.
+- AddPermission takes a statement id twice.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import EventInvokeConfig, EventSourceMapping, LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 
@@ -27,6 +29,17 @@ _KEPT = ("DeadLetterConfig", "LoggingConfig")
 
 #: The largest payload of an asynchronous call, bytes.
 _LARGEST_EVENT = 1_048_576
+
+
+class _StatementExists(LambdaClientError):
+    code = 409
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(
+            "ResourceConflictException",
+            f"The statement id ({identity}) provided already exists. Please provide a new statement id, or remove the "
+            f"existing statement.",
+        )
 
 
 def install(platform: Platform) -> None:
@@ -120,6 +133,15 @@ def _install_configuration() -> None:
         if colon:
             found["FunctionArn"] = f"{found['FunctionArn'].split(':function:')[0]}:function:{name}:{qualifier}"
         return found
+
+    @replace(LambdaBackend)
+    def add_permission(self: Any, function_name: str, qualifier: str, raw: str) -> Any:
+        wanted = json.loads(raw).get("StatementId")
+        if wanted in [
+            statement.get("Sid") for statement in self.get_function(function_name, qualifier).policy.statements
+        ]:
+            raise _StatementExists(wanted)
+        return add_permission.original(self, function_name, qualifier, raw)  # type: ignore[attr-defined]
 
     @replace(LambdaBackend)
     def put_function_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> Any:

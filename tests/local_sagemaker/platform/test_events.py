@@ -17,6 +17,12 @@ def rule(server: Server, name: str, pattern: dict[str, Any], *targets: dict[str,
     arn: str = events.put_rule(Name=name, EventPattern=json.dumps(pattern), **settings)["RuleArn"]
     numbered = [{"Id": str(number), **target} for number, target in enumerate(targets)]
     assert events.put_targets(Rule=name, Targets=numbered)["FailedEntryCount"] == 0
+    for target in targets:
+        if ":lambda:" in target["Arn"] and "missing" not in target["Arn"]:
+            server.client("lambda").add_permission(
+                FunctionName=target["Arn"], StatementId=name, Action="lambda:InvokeFunction",
+                Principal="events.amazonaws.com", SourceArn=arn,
+            )  # fmt: skip
     return arn
 
 
@@ -125,6 +131,21 @@ def test_what_cannot_be_delivered_goes_to_the_targets_dead_letter_queue(server: 
     deliveries = shown(server, identity)["deliveries"]
     assert [delivery["state"] for delivery in deliveries] == ["failed", "failed"]
     assert "no targets of kinesis" in deliveries[1]["attempts"][0]["outcome"]
+
+
+def test_a_function_that_does_not_let_the_rule_call_it_is_not_called(server: Server) -> None:
+    url, dead = server.queue("forbidden")
+    arn = server.function("forbidden", "def handler(event, context): raise AssertionError('called')")
+    server.client("lambda").add_permission(
+        FunctionName=arn, StatementId="other", Action="lambda:InvokeFunction", Principal="events.amazonaws.com",
+        SourceArn=f"arn:aws:events:{REGION}:{ACCOUNT}:rule/other",
+    )  # fmt: skip
+    events = server.client("events")
+    events.put_rule(Name="forbidden", EventPattern='{"source": ["forbidden"]}')
+    events.put_targets(Rule="forbidden", Targets=[{"Id": "1", "Arn": arn, "DeadLetterConfig": {"Arn": dead}}])
+    put(server, "forbidden", {})
+    (message,) = server.messages(url)
+    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
 
 
 def test_put_events_refuses_what_aws_refuses(server: Server) -> None:

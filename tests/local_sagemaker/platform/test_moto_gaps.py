@@ -164,6 +164,19 @@ def test_lambda_keeps_dead_letters_and_logging(server: Server) -> None:
     assert "DeadLetterConfig" not in plain
 
 
+def test_a_permission_is_given_once(server: Server) -> None:
+    server.function("permitted", "")
+    permission = {
+        "FunctionName": "permitted", "StatementId": "one", "Action": "lambda:InvokeFunction",
+        "Principal": "events.amazonaws.com",
+    }  # fmt: skip
+    api = server.client("lambda")
+    api.add_permission(**permission)
+    error = refused(api.add_permission, **permission)
+    assert error["Code"] == "ResourceConflictException" and error["Status"] == 409
+    assert len(json.loads(api.get_policy(FunctionName="permitted")["Policy"])["Statement"]) == 1
+
+
 def test_an_event_source_mapping_on_an_alias_keeps_the_alias(server: Server) -> None:
     _, queue = server.queue("mapped")
     server.function("mapped", "def handler(event, context): pass")
