@@ -1,4 +1,4 @@
-"""``status``, ``report``, ``images``: what there is."""
+"""``status`` and ``report``: what there is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ Execution_ = Annotated[str | None, typer.Argument(metavar="[EXECUTION]", help="A
 def register(root: typer.Typer) -> None:
     verb(root, "status", example="cv-factory status --follow --logs")(status)
     verb(root, "report", example="cv-factory report")(report)
-    verb(root, "images", example="cv-factory images --env dev")(images)
 
 
 def status(
@@ -134,21 +133,3 @@ def report(cli: Cli, execution: Execution_ = None) -> None:
         cli.screen.document({"report": str(path), "execution_arn": found.arn, "evaluation_uri": str(prefix)})
     else:
         typer.echo(path)
-
-
-def images(cli: Cli) -> None:
-    """Are the training and serving images of these sources in the registry? Exit code 1 when one is not."""
-    from contracts import source
-    from cv_factory.operations import pipeline
-
-    target = cli.target
-    names = cli.settings.names
-    found = {}
-    for image, repository in (("training", names.training_repository), ("inference", names.inference_repository)):
-        digest = pipeline.image_digest(target, image)
-        found[image] = {"uri": names.image(repository, tag=source.source_tag(image)), "digest": digest}
-    if cli.json:
-        cli.screen.document(found)
-    else:
-        for each in found.values():
-            cli.screen.say(f"{each['uri']} {each['digest']}")
