@@ -12,8 +12,10 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import json
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
 
 from moto.core.responses import ActionResult
 from moto.iam.access_control import PermissionResult
@@ -39,6 +41,9 @@ _CONDITION_HEADERS = (
 
 
 def install(platform: Platform) -> None:
+    _install_listing()
+    _install_notifications(platform)
+
     @replace(S3Response)
     def setup_class(self: Any, request: Any, full_url: Any = None, headers: Any = None) -> None:
         setup_class.original(self, request, full_url, headers)  # type: ignore[attr-defined]
@@ -77,6 +82,41 @@ def install(platform: Platform) -> None:
     def log_incoming_request(self: Any, request: Any, bucket_name: str) -> None:
         """Access logs are not written."""
 
+
+def _install_listing() -> None:
+    @replace(S3Response)
+    def list_objects_v2(self: Any) -> Any:
+        self.serialized = functools.partial(_listing, self)
+        try:
+            return list_objects_v2.original(self)  # type: ignore[attr-defined]
+        finally:
+            del self.serialized
+
+
+def _listing(response: Any, result: ActionResult) -> Any:
+    """The answer to ListObjectsV2, its keys written directly: moto's serializer takes 0.15 ms for each."""
+    answer: Any = result.result
+    items = answer.pop("Contents", [])
+    status, headers, body = S3Response.serialized(response, result)
+    text = body.decode() if isinstance(body, bytes) else body
+    end = text.rindex("</ListBucketResult>")
+    return status, headers, "".join([text[:end], *map(_item, items), text[end:]])
+
+
+def _item(item: dict[str, Any]) -> str:
+    owner = item.get("Owner")
+    parts = [
+        f"<Contents><Key>{escape(item['Key'])}</Key><LastModified>{item['LastModified']}</LastModified>",
+        f"<ETag>{escape(item['ETag'], {chr(34): '&quot;'})}</ETag><Size>{item['Size']}</Size>",
+        f"<StorageClass>{item['StorageClass']}</StorageClass>",
+        *(f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm>" for name in item.get("ChecksumAlgorithm", [])),
+        f"<Owner><ID>{owner['ID']}</ID><DisplayName>{owner['DisplayName']}</DisplayName></Owner>" if owner else "",
+        "</Contents>",
+    ]
+    return "".join(parts)
+
+
+def _install_notifications(platform: Platform) -> None:
     @replace(S3Response)
     def get_bucket_notification(self: Any) -> Any:
         found = self.backend.get_bucket_notification_configuration(self.bucket_name)

@@ -121,6 +121,25 @@ def test_versions_keep_their_bodies(s3: Any) -> None:
         s3.get_object(Bucket="versioned", Key="k")
 
 
+def test_listings_page_by_prefix_with_any_name(s3: Any) -> None:
+    s3.create_bucket(Bucket="listed", CreateBucketConfiguration={"LocationConstraint": REGION})
+    names = sorted(["a/1", 'a/2 <&> "ä"', "a/3", "a/b/4", "ab"])
+    for name in names:
+        s3.put_object(Bucket="listed", Key=name, Body=name.encode())
+    pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket="listed", PaginationConfig={"PageSize": 2}))
+    assert [item["Key"] for page in pages for item in page["Contents"]] == names
+    assert [page["KeyCount"] for page in pages] == [2, 2, 1]
+    (item,) = s3.list_objects_v2(Bucket="listed", Prefix="a/2", FetchOwner=True)["Contents"]
+    body = names[1].encode()
+    assert item["Size"] == len(body) and item["ETag"] == f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+    assert item["StorageClass"] == "STANDARD" and item["Owner"]["ID"] and item["LastModified"].year >= 2026
+    grouped = s3.list_objects_v2(Bucket="listed", Delimiter="/")
+    assert [item["Key"] for item in grouped["Contents"]] == ["ab"]
+    assert [item["Prefix"] for item in grouped["CommonPrefixes"]] == ["a/"]
+    assert "Contents" not in s3.list_objects_v2(Bucket="listed", Prefix="none")
+    assert [item["Key"] for item in s3.list_objects(Bucket="listed", Prefix="a/b")["Contents"]] == ["a/b/4"]
+
+
 def test_presigned_urls_work(server: Server, s3: Any) -> None:
     where = {"Bucket": "bodies", "Key": "presigned"}
     form = {"Content-Type": "application/x-www-form-urlencoded"}  # what many clients send when nobody says otherwise
