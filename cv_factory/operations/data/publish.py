@@ -89,8 +89,8 @@ def upload(client: S3Client, bucket: str, blobs: Sequence[Blob], reporter: Repor
         failures = [error for future in finished if (error := future.exception())]
         sent = len(finished) - len(failures)
         size = sum(future.result() for future in finished if not future.exception())
-    if failures:
-        raise _failed(failures[0], sent, len(missing), bucket)
+        if failures:
+            raise _failed(failures[0], sent, len(missing), bucket)
     return sent, size
 
 
