@@ -73,5 +73,7 @@ def show(screen: Screen, result: Imported) -> None:
     screen.say(f"{len(data.images):,} images of {size} pixels, {total:,.1f} MB; {len(data.dropped)} left out")
     if data.slice_columns:
         screen.say(f"Slices: {', '.join(data.slice_columns)}")
-    sent = f"{result.sent[0]:,} uploaded" if result.created else "it was there already"
+    sent = "it was there already"
+    if result.created:
+        sent = f"indexed in {data.image_root}" if data.source == data.image_root else f"{result.sent[0]:,} uploaded"
     screen.say(f"Dataset {result.uri} ({sent})")
