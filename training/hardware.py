@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 #: Set by ``training/Dockerfile`` before Python starts. glibc gives freed memory back to the kernel by default, and each
-#: step asks for it again: 10,166 page faults an image against 282, and about twice the CPU time (docs/training.md).
+#: step asks for it again: 10,166 page faults an image against 282, and about twice the CPU time (training.recipes).
 #: Threads that wait must not spin: other jobs run on the same cores.
 ENVIRONMENT: Mapping[str, str] = {
     "MALLOC_TRIM_THRESHOLD_": "100000000000",

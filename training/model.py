@@ -49,8 +49,8 @@ def build(recipe: Recipe, classes: int, channels: int) -> nn.Module:
         drop_rate=recipe.drop,
         **optional,
     )
-    # timm draws the weights of the EfficientNet's classifier from ±1/sqrt(classes), the scale for 1,000 classes: with two,
-    # the first losses are ten times too large and spoil the pretrained weights. A fresh nn.Linear has ±1/sqrt(features).
+    # timm draws an EfficientNet's classifier from ±1/sqrt(classes), right for 1,000 classes: with two the first losses
+    # are ten times too large and spoil the pretrained weights. A fresh nn.Linear has ±1/sqrt(features).
     network.reset_classifier(classes)  # type: ignore[operator]
     if recipe.pretrained:
         _load(network, pretrained_weights(), channels)
@@ -63,7 +63,7 @@ def build(recipe: Recipe, classes: int, channels: int) -> nn.Module:
             )
         for parameter in found:
             parameter.requires_grad_(False)
-    # Twice as fast as the default layout on CPUs (docs/training.md).
+    # Twice as fast as the default layout on CPUs (training.recipes).
     return network.to(memory_format=torch.channels_last)
 
 
