@@ -34,7 +34,8 @@ _EVENT, _DELIVERY = "event", "delivery"
 #: Events that stay visible after their delivery.
 KEPT = 500
 
-#: Seconds before the second and third attempt of an asynchronous call (Lambda Developer Guide, "Asynchronous invocation").
+#: Seconds before the second and third attempt of an asynchronous call (Lambda Developer Guide, "Asynchronous
+#: invocation").
 RETRY_AFTER = (60.0, 120.0)
 #: Seconds after which a throttled call is given up.
 OLDEST = 21_600.0
@@ -144,11 +145,11 @@ class Events:
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
 
-    def stop(self, patience: float = 5.0) -> None:
-        """Deliver nothing more. What is being delivered is delivered again by the next server, if it has no answer
-        yet."""
+    def stop(self, patience: float = 10.0) -> None:
+        """Deliver nothing more, and end the functions that run: the next server delivers to them once more."""
         self._stop.set()
         self._clock.wake()
+        self._platform.lambdas.stop()
         if self._thread is not None:
             self._thread.join(patience)
 
@@ -340,9 +341,7 @@ def _payload(target: dict[str, Any], event: dict[str, Any], rule: Any) -> str:
     return json.dumps(event)
 
 
-def _destination_record(
-    body: dict[str, Any], delivered: bool, result: LambdaResult, made: int, instant: str
-) -> str:
+def _destination_record(body: dict[str, Any], delivered: bool, result: LambdaResult, made: int, instant: str) -> str:
     """What Lambda sends to a destination (Lambda Developer Guide, "Capturing records of Lambda asynchronous
     invocations")."""
 

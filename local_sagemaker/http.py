@@ -11,7 +11,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -39,29 +39,35 @@ class Handler(MotoRequestHandler):
 
     def run_wsgi(self) -> None:
         # "Expect: 100-continue" is answered by http.server before it calls here.
-        self.environ = environ = self.make_environ()
-        body = None
-        if not environ.get("wsgi.input_terminated"):
-            body = LimitedStream(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
-            environ["wsgi.input"] = body
-        answer = _Answer(self)
         try:
-            parts = self.server.app(environ, answer.start)
-            try:
-                answer.send(parts)
-            finally:
-                if hasattr(parts, "close"):
-                    parts.close()
-        except (ConnectionError, TimeoutError):
+            self.environ = environ = self.make_environ()
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            self.send_error(HTTPStatus.BAD_REQUEST)
             self.close_connection = True
             return
+        body = None
+        if environ.get("wsgi.input_terminated"):  # chunked: only who reads it all knows where it ends
+            self.close_connection = True
+        else:
+            environ["wsgi.input"] = body = _Body(environ["wsgi.input"], length)
+        try:
+            self._answer(environ, body)
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
         except Exception:  # the application answers its own errors; this is an error while sending
             _log.exception("%s %s", self.command, self.path)
             self.close_connection = True
-            return
-        if body is None:  # a chunked body: where it ends is known only if it was read
-            self.close_connection = True
-        elif not body.is_exhausted:
+
+    def _answer(self, environ: dict[str, Any], body: LimitedStream | None) -> None:
+        answer = _Answer(self)
+        parts = self.server.app(environ, answer.start)
+        try:
+            answer.send(parts)
+        finally:
+            if hasattr(parts, "close"):
+                parts.close()
+        if body is not None and not body.is_exhausted:
             self._read_away(body)
 
     def _read_away(self, body: LimitedStream) -> None:
@@ -76,6 +82,13 @@ class Handler(MotoRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Requests are not logged: moto's own log and the answers say enough."""
+
+
+class _Body(LimitedStream):
+    """A request body that is as long as it says."""
+
+    def on_disconnect(self, error: Exception | None = None) -> NoReturn:
+        raise ConnectionAbortedError("the client went away in the middle of its request") from error
 
 
 class _Answer:

@@ -121,6 +121,7 @@ class Lambdas:
         self._now = now
         self._lock = threading.Lock()
         self._idle: dict[str, list[_Worker]] = {}
+        self._all: set[_Worker] = set()
         self._busy: dict[str, int] = {}
         self._stopping = threading.Event()
         self._sweeper: threading.Thread | None = None
@@ -168,13 +169,13 @@ class Lambdas:
                 self._busy[name] -= 1
 
     def stop(self) -> None:
-        """End every worker."""
+        """End every worker, in the middle of an invocation too."""
         self._stopping.set()
         with self._lock:
-            workers = [worker for idle in self._idle.values() for worker in idle]
+            workers = list(self._all)
             self._idle.clear()
         for worker in workers:
-            worker.stop()
+            worker.child.kill()
 
     def _check(self, function: Any, payload: bytes) -> None:
         if len(payload) > LARGEST_REQUEST:
@@ -222,14 +223,14 @@ class Lambdas:
             lines = worker.end(2)
             self._give_back(key, worker)
         except TimeoutError:
-            worker.stop()
+            self._end(worker)
             worker.child.wait(5)
             text = f"Task timed out after {function.timeout:.2f} seconds"
             body, failure = _error("Sandbox.Timedout", f"RequestId: {request_id} Error: {text}"), "Unhandled"
             lines = [*worker.end(0), f"{self._instant()} {request_id} {text}"]
             stream.write(lines[-1])
         except (EOFError, OSError):
-            worker.stop()
+            self._end(worker)
             code = worker.child.wait(5) or 0
             how = "signal: killed" if code < 0 else f"exit status {code}"
             body = _error("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited with error: {how}")
@@ -242,8 +243,8 @@ class Lambdas:
         milliseconds = (time.monotonic() - started) * 1000
         end = [
             f"END RequestId: {request_id}",
-            f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\tBilled Duration: {int(milliseconds) + 1} ms"
-            f"\tMemory Size: {function.memory_size} MB",
+            f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\t"
+            f"Billed Duration: {int(milliseconds) + 1} ms\tMemory Size: {function.memory_size} MB",
         ]
         for line in end:
             stream.write(line)
@@ -269,7 +270,7 @@ class Lambdas:
                 else:
                     outdated.append(worker)
         for worker in outdated:
-            worker.stop()
+            self._end(worker)
         return found or self._start(function), key
 
     def _give_back(self, key: str, worker: _Worker) -> None:
@@ -281,7 +282,7 @@ class Lambdas:
                     self._sweeper = threading.Thread(target=self._sweep, name="lambda workers", daemon=True)
                     self._sweeper.start()
                 return
-        worker.stop()
+        self._end(worker)
 
     def _sweep(self) -> None:
         """End workers that nobody used for a while."""
@@ -290,7 +291,7 @@ class Lambdas:
                 stale = [w for idle in self._idle.values() for w in idle if not w.fresh()]
                 self._idle = {key: [w for w in idle if w not in stale] for key, idle in self._idle.items()}
             for worker in stale:
-                worker.stop()
+                self._end(worker)
 
     def _start(self, function: Any) -> _Worker:
         version = worker_version(function)
@@ -331,7 +332,16 @@ class Lambdas:
         finally:
             theirs.close()
         worker.connection = ours
+        with self._lock:
+            self._all.add(worker)
+        if self._stopping.is_set():
+            worker.child.kill()
         return worker
+
+    def _end(self, worker: _Worker) -> None:
+        worker.stop()
+        with self._lock:
+            self._all.discard(worker)
 
     def _layers(self, function: Any) -> list[Path]:
         from moto.awslambda.models import lambda_backends

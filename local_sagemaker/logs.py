@@ -9,6 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+#: Events that a stream keeps: an endpoint may write for weeks, and all of it is in memory.
+KEPT = 50_000
+
 
 class LogStream:
     """One log stream. ``write`` may be called from any thread."""
@@ -25,6 +28,8 @@ class LogStream:
             return
         with self._lock:
             self._stream.put_log_events([{"timestamp": int(self._now() * 1000), "message": line}])
+            if len(self._stream.events) > KEPT:
+                del self._stream.events[: KEPT // 5]
         self._changed()
 
     def tail(self, count: int) -> list[str]:

@@ -10,12 +10,13 @@ import builtins
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from local_sagemaker.blobs import Blob, BlobStore
+from local_sagemaker.state import State
 
 
 class ObjectError(Exception):
@@ -63,10 +64,10 @@ def relative_path(key: str, prefix: str) -> str:
 class Objects:
     """Objects in the buckets of one account."""
 
-    def __init__(self, account_id: str, blobs: BlobStore, changed: Callable[[str], None]) -> None:
+    def __init__(self, account_id: str, blobs: BlobStore, state: State) -> None:
         self._account_id = account_id
         self._blobs = blobs
-        self._changed = changed
+        self._state = state
 
     def exists(self, uri: str, *, role_arn: str | None = None) -> bool:
         try:
@@ -152,9 +153,9 @@ class Objects:
     def _put(self, uri: str, blob: Blob) -> None:
         bucket, key = split(uri)
         self._bucket(bucket)
-        with self._missing(uri):
+        with self._missing(uri), self._state.using("s3"):
             self._backend().put_object(bucket, key, blob)
-        self._changed("s3")
+        self._state.changed("s3", "sqs", "sns")  # the bucket's notifications
 
     def _blob(self, uri: str) -> Blob:
         found = self._find(uri)

@@ -56,7 +56,7 @@ class Platform:
         self.children = Children(self.store)
         self.logs = Logs(account_id, self.clock.time, self.state.changed)
         self.roles = Roles(account_id, lambda: self.endpoint_url, self.state.changed)
-        self.objects = Objects(account_id, self.blobs, self.state.changed)
+        self.objects = Objects(account_id, self.blobs, self.state)
         self.lambdas = Lambdas(account_id, state_dir / "lambda", self.children, self.logs, self.roles, self.clock.time)
         self.events = Events(self)
         self.schedules = Schedules(self)

@@ -77,7 +77,6 @@ def serve(state_dir: Path, account_id: str, region: str, port: int = 0, parallel
         finally:
             for room in (platform.schedules, *reversed(_rooms(platform)), platform.events):
                 room.stop()
-            platform.lambdas.stop()
             platform.children.stop()
             server.shutdown()
             server.server_close()

@@ -136,6 +136,8 @@ class State:
 
     def changed(self, *services: str) -> None:
         """Something of these moto services (``s3``, ``awslambda``, …) changed: store it soon."""
+        if self._dirty.keys() >= set(services):
+            return  # asked for already; whoever writes a thousand log lines need not wake anybody a thousand times
         now = time.monotonic()
         with self._lock:
             for service in services:
@@ -147,6 +149,7 @@ class State:
 
         Raises:
             OSError: the disk is full.
+            RuntimeError: they change too fast.
         """
         for service in services:
             with self._lock:
@@ -176,10 +179,10 @@ class State:
             try:
                 data, blobs = self._dump(service)
                 snapshots.write_own(self._folder / f"{service}.pickle", data)
-            except OSError as error:
+            except (OSError, RuntimeError) as error:  # a full disk, or changed again and again while it was taken
                 _log.error("the state of %s could not be stored: %s", service, error)
-                self.changed(service)
                 self._next[service] = time.monotonic() + 5
+                self.changed(service)
                 if strict:
                     raise
                 return
@@ -200,7 +203,8 @@ class State:
             except RuntimeError:  # a dictionary changed under the pickler: another service's request worked on it
                 if attempt == 4:
                     raise
-        raise AssertionError
+                time.sleep(0.01 * 2**attempt)
+        raise RuntimeError(f"{service} changed whenever it was to be stored")
 
     def _gate(self, service: str) -> _Gate:
         with self._lock:

@@ -13,6 +13,7 @@ import errno
 import io
 import logging
 import re
+import sqlite3
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -101,6 +102,8 @@ class Dispatcher(DomainDispatcherApplication):
                 if _changes(environ, action):
                     self._changed(service)
                 return pieces
+        except ConnectionError:
+            raise  # the client went away in the middle
         except s3_bodies.Fault as fault:
             answer = wire.error(environ, "s3", fault.code, fault.message, fault.status)
         except Exception as error:
@@ -151,11 +154,10 @@ def _send(answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]
 
 def _crashed(environ: dict[str, Any], service: str, error: Exception) -> Answer:
     what = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        _log.error("%s: %s", what, error.strerror)
-        message = (
-            f"The local SageMaker cannot write to its state folder: {error.strerror}. Free some space and try again."
-        )
+    full = _disk_full(error)
+    if full:
+        _log.error("%s: %s", what, full)
+        message = f"The local SageMaker cannot write to its state folder: {full}. Free some space and try again."
         return wire.error(environ, service, "InsufficientStorage", message, 507)
     if isinstance(error, NotImplementedError):
         _log.warning("not built: %s %s", what, error)
@@ -163,6 +165,15 @@ def _crashed(environ: dict[str, Any], service: str, error: Exception) -> Answer:
     _log.error("moto failed: %s %s", what, environ.get("HTTP_X_AMZ_TARGET", ""), exc_info=error)
     message = f"The local SageMaker failed inside {service}: {error!r}. Its server.log has the details."
     return wire.error(environ, service, "InternalFailure", message, 400)
+
+
+def _disk_full(error: Exception) -> str:
+    """What the system says when the state folder's disk takes no more; empty for any other error."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        return str(error.strerror)
+    if isinstance(error, sqlite3.OperationalError) and ("is full" in str(error) or "disk I/O" in str(error)):
+        return str(error)
+    return ""
 
 
 def _action(environ: dict[str, Any]) -> str:

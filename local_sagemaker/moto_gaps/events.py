@@ -27,9 +27,10 @@ def install(platform: Platform) -> None:
     @replace(EventsBackend)
     def put_events(self: Any, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if not 1 <= len(events) <= 10:
+            limit = "less than or equal to 10" if events else "greater than or equal to 1"
             raise ValidationException(
-                f"1 validation error detected: Value '[PutEventsRequestEntry]' at 'entries' failed to satisfy constraint: "
-                f"Member must have length {'less than or equal to 10' if events else 'greater than or equal to 1'}"
+                "1 validation error detected: Value '[PutEventsRequestEntry]' at 'entries' failed to satisfy "
+                f"constraint: Member must have length {limit}"
             )
         return [_put(platform, self, event) for event in events]
 

@@ -23,14 +23,14 @@ def foreground(state_dir: Path, *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_a_second_start_finds_the_running_server(own_server: Server) -> None:
-    again = control.start(own_server.state_dir, ACCOUNT, REGION)
-    assert again == own_server.info == control.status(own_server.state_dir)
-    stored = json.loads((own_server.state_dir / "server.json").read_text())
+def test_a_second_start_finds_the_running_server(server: Server) -> None:
+    again = control.start(server.state_dir, ACCOUNT, REGION)
+    assert again == server.info == control.status(server.state_dir)
+    stored = json.loads((server.state_dir / "server.json").read_text())
     assert stored["endpoint_url"] == f"http://127.0.0.1:{stored['port']}" and stored["account_id"] == ACCOUNT
-    ended = foreground(own_server.state_dir, "--account-id", ACCOUNT)
+    ended = foreground(server.state_dir, "--account-id", ACCOUNT)
     assert ended.returncode == 1 and "a server already runs on" in ended.stderr and "Traceback" not in ended.stderr
-    assert own_server.info.endpoint_url in ended.stderr
+    assert server.info.endpoint_url in ended.stderr
 
 
 def test_two_starts_at_once_give_one_server(tmp_path: Path) -> None:
@@ -87,8 +87,10 @@ def test_a_file_of_a_server_that_is_gone_is_not_believed(tmp_path: Path) -> None
             (tmp_path / "server.json").write_text(text)
             assert control.status(tmp_path) is None and control.stop(tmp_path) is False
         (tmp_path / "server.json").write_text(json.dumps(stale))
-        info = control.start(tmp_path, ACCOUNT, REGION)
-        assert info.pid != other.pid and other.poll() is None
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        info = control.start(tmp_path, ACCOUNT, REGION, port)
+        assert info.port == port and info.pid != other.pid and other.poll() is None
     finally:
         control.stop(tmp_path)
         other.kill()
@@ -104,22 +106,11 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in str(caught.value) and control.status(tmp_path) is None
 
 
-def test_the_port_that_was_asked_for_is_taken(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    try:
-        assert control.start(tmp_path, ACCOUNT, REGION, port).port == port
-        control.stop(tmp_path)
-        assert control.start(tmp_path, ACCOUNT, REGION, port).port == port  # at once again
-    finally:
-        control.stop(tmp_path)
-
-
-def test_the_state_of_another_account_is_refused(own_server: Server) -> None:
-    own_server.stop()
+def test_the_state_of_another_account_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "account").write_text(ACCOUNT)  # as every start leaves it
     with pytest.raises(control.CannotStart, match=f"belongs to account {ACCOUNT}, not 111122223333"):
-        control.start(own_server.state_dir, "111122223333", REGION)
-    ended = foreground(own_server.state_dir, "--account-id", "12345")
+        control.start(tmp_path, "111122223333", REGION)
+    ended = foreground(tmp_path, "--account-id", "12345")
     assert ended.returncode == 1 and "an account id has 12 digits, not '12345'" in ended.stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local_sagemaker import control, processes
@@ -175,43 +176,44 @@ def test_a_bus_of_ones_own_and_events_passed_on_to_it(server: Server) -> None:
     assert documents == [{"from": "own"}, {"from": "default"}]
 
 
-def test_rules_with_a_schedule_fire_on_the_servers_clock(own_server: Server) -> None:
-    url, queue = own_server.queue("scheduled")
-    events = own_server.client("events")
+def test_rules_with_a_schedule_fire_on_the_servers_clock(server: Server) -> None:
+    url, queue = server.queue("scheduled")
+    events = server.client("events")
     events.put_rule(Name="sweep", ScheduleExpression="rate(5 minutes)")
     events.put_targets(Rule="sweep", Targets=[{"Id": "1", "Arn": queue, "Input": '{"action": "sweep"}'}])
     events.put_rule(Name="daily", ScheduleExpression="cron(0 3 * * ? *)")
     events.put_targets(Rule="daily", Targets=[{"Id": "1", "Arn": queue}])
-    scheduled = eventually(lambda: own_server.admin("GET", "schedules")["schedules"])
-    eventually(lambda: len(own_server.admin("GET", "schedules")["schedules"]) == 2)
-    assert scheduled
-    own_server.admin("POST", "clock", {"advance": 301})
-    (message,) = own_server.messages(url)
+    eventually(lambda: len(server.admin("GET", "schedules")["schedules"]) == 2)
+    server.admin("POST", "clock", {"advance": 301})
+    (message,) = server.messages(url)
     assert message["document"] == {"action": "sweep"}
-    own_server.admin("POST", "clock", {"advance": 86_400})  # a whole day: each fires once, not 288 times
-    documents = [one["document"] for one in own_server.messages(url, 2)]
+    server.admin("POST", "clock", {"advance": 86_400})  # a whole day: each fires once, not 288 times
+    documents = [one["document"] for one in server.messages(url, 2)]
+    for name in ("sweep", "daily"):
+        events.disable_rule(Name=name)
     daily = next(document for document in documents if "action" not in document)
     assert daily["detail-type"] == "Scheduled Event" and daily["source"] == "aws.events" and daily["detail"] == {}
     assert daily["resources"] == [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/daily"]
 
 
-def test_schedules_of_the_scheduler(own_server: Server) -> None:
-    url, queue = own_server.queue("scheduler")
-    role = own_server.role("scheduler", "scheduler.amazonaws.com")
-    scheduler = own_server.client("scheduler")
+def test_schedules_of_the_scheduler(server: Server) -> None:
+    url, queue = server.queue("scheduler")
+    role = server.role("scheduler", "scheduler.amazonaws.com")
+    scheduler = server.client("scheduler")
+    later = datetime.fromtimestamp(server.admin("GET", "clock")["time"], UTC) + timedelta(hours=2)
     common = {"FlexibleTimeWindow": {"Mode": "OFF"}}
     target = {"Arn": queue, "RoleArn": role, "Input": '{"at": "<aws.scheduler.scheduled-time>"}'}
     scheduler.create_schedule(Name="hourly", ScheduleExpression="rate(1 hour)", Target=target, **common)
     scheduler.create_schedule(
-        Name="once", ScheduleExpression="at(2030-01-01T00:00:00)", ActionAfterCompletion="DELETE",
+        Name="once", ScheduleExpression=f"at({later:%Y-%m-%dT%H:%M:%S})", ActionAfterCompletion="DELETE",
         Target=target | {"Input": '{"once": true}'}, **common,
     )  # fmt: skip
-    eventually(lambda: len(own_server.admin("GET", "schedules")["schedules"]) == 2)
-    own_server.admin("POST", "clock", {"advance": 3601})
-    (message,) = own_server.messages(url)
+    eventually(lambda: sum(":schedule/" in one["arn"] for one in server.admin("GET", "schedules")["schedules"]) == 2)
+    server.admin("POST", "clock", {"advance": 3601})
+    (message,) = server.messages(url)
     assert message["document"]["at"].endswith("Z")
-    own_server.admin("POST", "clock", {"advance": 10 * 366 * 86_400})
-    documents = [one["document"] for one in own_server.messages(url, 2)]
+    server.admin("POST", "clock", {"advance": 7200})
+    documents = [one["document"] for one in server.messages(url, 2)]
     assert {"once": True} in documents
     eventually(lambda: [one["Name"] for one in scheduler.list_schedules()["Schedules"]] == ["hourly"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import botocore.exceptions
 import pytest
@@ -158,31 +159,35 @@ def test_dry_run_and_refusals(server: Server) -> None:
     assert caught.value.response["Error"]["Code"] == "TooManyRequestsException"
 
 
-def test_an_asynchronous_call_that_fails_is_tried_three_times_and_then_reported(own_server: Server) -> None:
-    dead_url, dead = own_server.queue("dead")
-    failed_url, failed = own_server.queue("failed")
-    own_server.function(
+def test_an_asynchronous_call_that_fails_is_tried_three_times_and_then_reported(server: Server) -> None:
+    dead_url, dead = server.queue("dead")
+    failed_url, failed = server.queue("failed")
+    arn = server.function(
         "never", "def handler(event, context): raise ValueError('no')", DeadLetterConfig={"TargetArn": dead}
     )
-    own_server.client("lambda").put_function_event_invoke_config(
+    server.client("lambda").put_function_event_invoke_config(
         FunctionName="never", DestinationConfig={"OnFailure": {"Destination": failed}}
     )
-    answer = own_server.client("lambda").invoke(FunctionName="never", InvocationType="Event", Payload=b'{"n": 1}')
+    answer = server.client("lambda").invoke(FunctionName="never", InvocationType="Event", Payload=b'{"n": 1}')
     assert answer["StatusCode"] == 202
 
+    def delivery() -> Any:
+        found = [one for item in server.admin("GET", "events")["events"] for one in item["deliveries"]]
+        return next(one for one in found if one["target"] == arn)
+
     def attempts() -> int:
-        return len(own_server.admin("GET", "events")["events"][0]["deliveries"][0]["attempts"])
+        return len(delivery()["attempts"])
 
     eventually(lambda: attempts() == 1)
-    own_server.admin("POST", "clock", {"advance": 60})
+    server.admin("POST", "clock", {"advance": 60})
     eventually(lambda: attempts() == 2)
-    own_server.admin("POST", "clock", {"advance": 120})
-    (message,) = own_server.messages(dead_url)
+    server.admin("POST", "clock", {"advance": 120})
+    (message,) = server.messages(dead_url)
     assert message["document"] == {"n": 1}
     assert json.loads(message["MessageAttributes"]["ErrorMessage"]["StringValue"])["errorType"] == "ValueError"
-    (record,) = own_server.messages(failed_url)
+    (record,) = server.messages(failed_url)
     assert record["document"]["requestContext"]["condition"] == "RetriesExhausted"
     assert record["document"]["requestContext"]["approximateInvokeCount"] == 3
     assert record["document"]["requestPayload"] == {"n": 1}
     assert record["document"]["responsePayload"]["errorMessage"] == "no"
-    assert own_server.admin("GET", "events")["events"][0]["deliveries"][0]["state"] == "failed"
+    assert delivery()["state"] == "failed"

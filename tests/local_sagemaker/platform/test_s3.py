@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import resource
+import socket
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -233,6 +234,26 @@ def test_one_connection_takes_many_requests_even_unread_ones(server: Server, s3:
         assert json.load(link.getresponse())["status"] == "ok" and link.sock is first
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"nonsense\r\n\r\n", b" 400 "),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: many\r\n\r\n", b" 400 "),
+        (b"GET http://[::1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b" 400 "),
+        (b"POST /_local/clock HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{", b""),
+    ],
+)
+def test_what_is_no_request_ends_the_connection_and_nothing_else(server: Server, raw: bytes, expected: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.info.port), timeout=30) as link:
+        link.sendall(raw)
+        link.shutdown(socket.SHUT_WR)
+        answer = b""
+        while chunk := link.recv(65536):
+            answer += chunk
+    assert expected in answer.split(b"\r\n")[0] and bool(answer) == bool(expected)
+    assert server.admin("GET", "health")["status"] == "ok" and "Traceback" not in server.log()
+
+
 def test_web_pages_are_refused(server: Server) -> None:
     for headers in (
         {"Origin": "https://evil.example"},
@@ -245,19 +266,22 @@ def test_web_pages_are_refused(server: Server) -> None:
     assert server.admin("GET", "health", headers={"Host": f"localhost:{server.info.port}"})["status"] == "ok"
 
 
-def test_a_full_disk_ends_the_upload_with_an_error_and_nothing_else(own_server: Server) -> None:
-    s3 = own_server.client("s3")
+def test_a_full_disk_ends_the_upload_with_an_error_and_nothing_else(server: Server) -> None:
+    s3 = server.client("s3")
     s3.create_bucket(Bucket="full", CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket="full", Key="old", Body=b"old")
-    resource.prlimit(own_server.info.pid, resource.RLIMIT_FSIZE, (MIB, MIB))
-    for arguments in ({"Key": "new"}, {"Key": "old"}):
-        with pytest.raises(botocore.exceptions.ClientError) as caught:
-            s3.put_object(Bucket="full", Body=os.urandom(2 * MIB), **arguments)
-        answer = caught.value.response
-        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 507 and answer["Error"]["Code"] == "InsufficientStorage"
-        assert "cannot write" in answer["Error"]["Message"]
+    before = resource.prlimit(server.info.pid, resource.RLIMIT_FSIZE, (MIB, resource.RLIM_INFINITY))
+    try:
+        for key in ("new", "old"):
+            with pytest.raises(botocore.exceptions.ClientError) as caught:
+                s3.put_object(Bucket="full", Key=key, Body=os.urandom(2 * MIB))
+            answer = caught.value.response
+            assert answer["ResponseMetadata"]["HTTPStatusCode"] == 507
+            assert answer["Error"]["Code"] == "InsufficientStorage" and "cannot write" in answer["Error"]["Message"]
+    finally:
+        resource.prlimit(server.info.pid, resource.RLIMIT_FSIZE, before)
     assert [item["Key"] for item in s3.list_objects_v2(Bucket="full")["Contents"]] == ["old"]
     assert s3.get_object(Bucket="full", Key="old")["Body"].read() == b"old"
-    assert not list((own_server.state_dir / "s3" / "incoming").iterdir())
+    assert not list((server.state_dir / "s3" / "incoming").iterdir())
     s3.put_object(Bucket="full", Key="small", Body=b"fits")
-    assert Path(own_server.state_dir / "server.log").read_text().count("Traceback") == 0
+    assert Path(server.state_dir / "server.log").read_text().count("Traceback") == 0
