@@ -89,6 +89,7 @@ def main() -> None:
                 show(number, runs[-1])
         finally:
             subprocess.run([BIN / "cv-factory", "local", "down"], cwd=folder, capture_output=True, check=False)
+        processes.reap()
         left = processes.descendants()
     print()
     print(json.dumps({"benchmark": "make_run", "runs": runs, "processes_left": len(left)}))
