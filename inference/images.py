@@ -40,7 +40,7 @@ GREY, COLOUR = "L", "RGB"
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-class BadImage(RequestError):  # noqa: N818 - the name says it
+class BadImage(RequestError):
     """An unusable image file: ``bad_image``, ``too_many_pixels``, ``too_many_frames`` or ``body_too_large``."""
 
 
