@@ -77,7 +77,9 @@ class Server:
         self.sagemaker.create_pipeline(
             PipelineName=name, PipelineDefinition=text, RoleArn=ROLE, ClientRequestToken=f"create-{name}".ljust(32, "0")
         )
-        arn = self.sagemaker.start_pipeline_execution(PipelineName=name)["PipelineExecutionArn"]
+        arn = self.sagemaker.start_pipeline_execution(
+            PipelineName=name, ClientRequestToken=f"start-{name}".ljust(32, "0")
+        )["PipelineExecutionArn"]
         while True:
             about = self.sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
             if about["PipelineExecutionStatus"] != "Executing":
