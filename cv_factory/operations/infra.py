@@ -201,7 +201,8 @@ def _environment(target: Target, root: str) -> dict[str, str]:
         "TF_VAR_environment": settings.env,
         "TF_VAR_settings_file": str(target.file.resolve()),
         "TF_VAR_defaults_file": str(reader.DEFAULTS),
-        "TF_VAR_deployer_zip": str(_zip()),
+        # Terraform keeps this path in its state: relative, so that another checkout's plan finds nothing to change.
+        "TF_VAR_deployer_zip": os.path.relpath(_zip(), templates.folder() / root),
     }
     if target.is_local:
         for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE"):

@@ -11,6 +11,7 @@ import pytest
 
 from contracts.errors import FactoryError, UsageError
 from cv_factory.operations import infra
+from cv_factory.operations.base import templates
 from cv_factory.session import Target
 
 SCRIPT = """#!/bin/sh
@@ -86,7 +87,9 @@ def test_terraform_gets_the_environment_and_the_endpoint(
     assert variables["TF_VAR_environment"] == "local"
     assert variables["TF_VAR_settings_file"] == str(target.file)
     assert Path(variables["TF_VAR_defaults_file"]).is_file()
-    assert Path(variables["TF_VAR_deployer_zip"]).is_file()
+    deployer_zip = Path(variables["TF_VAR_deployer_zip"])
+    assert not deployer_zip.is_absolute(), "every checkout has the same path to it"
+    assert (templates.folder() / "factory" / deployer_zip).is_file()
     assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1" and variables["AWS_REGION"] == "eu-west-1"
     assert "AWS_PROFILE" not in variables
 
