@@ -14,6 +14,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -74,6 +75,32 @@ def image_pattern(settings: Settings, image: str) -> str:
     names = settings.names
     repository = {"training": names.training_repository, "inference": names.inference_repository}[image]
     return f"{names.registry}/{repository}[:@]*"
+
+
+def bind_images(settings: Settings, admin_url: str, repository: Path | None = None) -> bool:
+    """Bind the URIs of both repositories to this interpreter and a checkout; every time, because it may have moved.
+
+    Args:
+        admin_url: the local SageMaker's admin route, ``http://127.0.0.1:PORT/_local``.
+        repository: the checkout whose code runs; None: this one.
+
+    Returns:
+        False where the server has no such route (plain moto); a warning says so.
+
+    Raises:
+        FactoryError: the server refuses a binding.
+    """
+    for image in _IMAGES:
+        status, text = _put_json(
+            f"{admin_url.rstrip('/')}/images",
+            dockerfile.binding(image, image_pattern(settings, image), repository),
+        )
+        if status in (404, 405):
+            _log.warning("%s has no route for image bindings: jobs and endpoints cannot run there", admin_url)
+            return False
+        if status != 200:
+            raise FactoryError(f"the local SageMaker refuses to bind the {image} image: {text}")
+    return True
 
 
 class _Base:
@@ -141,7 +168,8 @@ class _Base:
         part("events", [patterns, self._function()], lambda: self._events(patterns))
         if made:
             self._put(RECORD_KEY, jsonio.canonical(record).encode())
-        return Made(tuple(made), self._bind(admin_url), {name: item.digest for name, item in manifests.items()})
+        bound = admin_url is not None and bind_images(self.settings, admin_url)
+        return Made(tuple(made), bound, {name: item.digest for name, item in manifests.items()})
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -230,23 +258,6 @@ class _Base:
         self.client("s3").put_object(
             Bucket=self.names.artifact_bucket, Key=key, Body=body, ContentType="application/json"
         )
-
-    # --- image bindings -----------------------------------------------------------------------------------------------
-
-    def _bind(self, admin_url: str | None) -> bool:
-        """Bind the URIs of both repositories to this checkout; every time, because the checkout may have moved."""
-        if admin_url is None:
-            return False
-        for image in _IMAGES:
-            status, text = _put_json(
-                f"{admin_url.rstrip('/')}/images", dockerfile.binding(image, image_pattern(self.settings, image))
-            )
-            if status in (404, 405):
-                _log.warning("%s has no route for image bindings: jobs and endpoints cannot run there", admin_url)
-                return False
-            if status != 200:
-                raise FactoryError(f"the local SageMaker refuses to bind the {image} image: {text}")
-        return True
 
 
 def _put_json(url: str, value: Any) -> tuple[int, str]:
