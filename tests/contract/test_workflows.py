@@ -1,4 +1,7 @@
-"""The workflows: thin, pinned, with no right that a job does not need; and every line runs on a laptop too."""
+"""The workflows: thin, pinned, with no right that a job does not need; and every line runs on a laptop too.
+
+``tests/e2e/test_release_workflow.py`` runs them.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from cv_factory.operations import infra, local_base
 from cv_factory.operations.base import templates
 from cv_factory.session import Target
 from local_sagemaker import control
+from tests.terraform.mirror import find_mirror
 
 #: Every section that changes what is made has a value of its own here.
 FACTORY_YAML = """\
@@ -34,17 +34,6 @@ environments:
   local: {release: {strategy: linear, percent: 20, bake_minutes: 3}}
   dev: {serving: {instance_type: ml.g4dn.xlarge}, data: {source: ./photos}}
 """
-
-
-def find_mirror() -> str | None:
-    """A folder with the AWS provider: the variable, or one that this machine has; None: Terraform asks the registry."""
-    named = os.environ.get(infra.MIRROR_VARIABLE)
-    if named:
-        return named
-    for root in (Path("/opt"), Path("/usr/share/terraform"), Path("/usr/local/share/terraform")):
-        for found in root.glob("*/registry.terraform.io/hashicorp/aws") if root.is_dir() else ():
-            return str(found.parent.parent.parent)
-    return None
 
 
 @dataclass(frozen=True)
