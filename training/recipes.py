@@ -131,7 +131,7 @@ STRONG = Recipe(name="strong", input_size=224, epochs=7, views=4)
 FULL = Recipe(name="full", input_size=300, epochs=20, views=4, ema_decay=0.995)
 
 _SHIPPED = {recipe.name: recipe for recipe in (QUICK, STRONG, FULL)}
-_REFERENCE = re.compile(r"^([A-Za-z_][\w.]*):([A-Za-z_]\w*)$")
+_REFERENCE = re.compile(r"^([A-Za-z_][\w.]*):([A-Za-z_]\w*)$", re.ASCII)
 
 
 def resolve(name: str, overrides: Mapping[str, str] | None = None) -> Recipe:

@@ -35,7 +35,7 @@ HostName = Annotated[
 def _arn(resource: str) -> Any:
     return Field(
         max_length=2048,
-        pattern=rf"^arn:aws[a-z-]*:iam::\d{{12}}:{resource}/[\w+=,.@:/-]+$",
+        pattern=rf"^arn:aws[a-z-]*:iam::\d{{12}}:{resource}/[A-Za-z0-9_+=,.@:/-]+$",
         description=f"arn:aws:iam::<account>:{resource}/<name>",
     )
 
@@ -83,7 +83,7 @@ class Training(Section):
         str,
         Field(
             max_length=200,
-            pattern=r"^[a-z_]+$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+            pattern=r"^[a-z_]+$|^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
             description="quick, strong, full or my_module:Recipe",
         ),
     ]
@@ -134,7 +134,7 @@ class Tracking(Section):
         str,
         Field(
             max_length=512,  # it becomes a job's environment variable
-            pattern=r"^none$|^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:[\w/.-]+$",
+            pattern=r"^none$|^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:[A-Za-z0-9_/.-]+$",
             description="none or a tracking server's ARN",
         ),
     ]
@@ -148,7 +148,7 @@ class Operations(Section):
 
 
 class Github(Section):
-    repository: Annotated[str, Field(pattern=r"^$|^[\w.-]+/[\w.-]+$", description="owner/repository")]
+    repository: Annotated[str, Field(pattern=r"^$|^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", description="owner/repository")]
     branch: str
 
 
