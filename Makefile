@@ -9,6 +9,8 @@ BIN     := $(VENV)/bin
 LOCK    := requirements/lock.txt
 STAMP   := $(VENV)/.installed-$(shell cksum < $(LOCK) 2>/dev/null | cut -d' ' -f1)
 PYTEST  := $(BIN)/python -m pytest
+# Tests wait for processes more than they compute: twice the cores of a small machine, and 1.5 GB of memory each.
+JOBS    ?= 4
 
 .PHONY: help run env test lint types imports unit test-terraform test-docker test-browser test-slow test-aws \
         images images-check lock golden schema clean
@@ -58,7 +60,7 @@ imports: env
 	$(BIN)/lint-imports
 
 unit: env
-	$(PYTEST)
+	$(PYTEST) -n $(JOBS) --dist loadfile
 
 test-terraform: env  ## Terraform with the real AWS provider against the local SageMaker.
 	@command -v terraform >/dev/null || { echo "terraform is not on PATH. Install 1.11 or later: developer.hashicorp.com/terraform/install"; exit 2; }

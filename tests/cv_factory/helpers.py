@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,29 @@ aws: {region: eu-west-1, account_id: "123456789012"}
 data: {source: ./photos, protocol: group, test_share: 0.25, seed: 0}
 gate: {min: {balanced_accuracy: 0.5}}
 """
+
+
+_PLAIN_MOTO = """\
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print("http://%s:%s" % server.get_host_and_port(), flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
+@contextmanager
+def plain_moto() -> Iterator[str]:
+    """moto as it is published, in a process of its own: the local SageMaker's tests extend the one in this process."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _PLAIN_MOTO],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stdin is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 @dataclass

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 from contracts.errors import FactoryError, RefusedError
 from cv_factory import session
 from local_sagemaker import control
-from tests.cv_factory.helpers import ROOT, make_settings
+from tests.cv_factory.helpers import make_settings, plain_moto
 
 #: A shell that is set up for something else altogether.
 HOSTILE = {
@@ -35,23 +33,9 @@ HOSTILE = {
 
 @pytest.fixture
 def other_process() -> Iterator[str]:
-    """moto in a process of its own: in this one it would see the hostile shell too."""
-    code = (
-        "import sys\nfrom moto.server import ThreadedMotoServer\n"
-        "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)\nserver.start()\n"
-        "print('http://%s:%s' % server.get_host_and_port(), flush=True)\nsys.stdin.read()\nserver.stop()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=ROOT,
-    ) as process:
-        assert process.stdout is not None and process.stdin is not None
-        yield process.stdout.readline().strip()
-        process.stdin.close()
+    """In this process moto would see the hostile shell too."""
+    with plain_moto() as url:
+        yield url
 
 
 def test_hostile_shell_changes_nothing(other_process: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cv_factory import cli
-from tests.cv_factory.helpers import FACTORY_YAML, Cloud
+from tests.cv_factory.helpers import FACTORY_YAML, Cloud, plain_moto
 
 ENVIRONMENTS = """\
 environments:
@@ -35,6 +35,15 @@ class Answer:
 
 
 Call = Callable[..., Answer]
+
+
+@pytest.fixture(scope="session")
+def _moto() -> Iterator[Cloud]:
+    """One server for all tests of the command line."""
+    with plain_moto() as url:
+        it = Cloud(url)
+        yield it
+        it.close()
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_killed_in_the_middle_and_started_again(server: Server, tmp_path: Path) 
         PropertyFiles=[{"PropertyFileName": "F", "OutputName": "out", "FilePath": "result.json"}],
     )  # fmt: skip
     retry = [{"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 0, "MaxAttempts": 1}]
-    script = f"test -e {tmp_path}/on && exit 0; echo $$ > {tmp_path}/pid; touch {tmp_path}/on; exec sleep 600"
+    script = f"cd {tmp_path}; test -e on && exit 0; echo $$ > pid; touch on; exec sleep 600"
     steps = [
         make,
         run_step("Long", script, DependsOn=["Make"], RetryPolicies=retry),
@@ -128,7 +128,7 @@ def test_killed_in_the_middle_and_started_again(server: Server, tmp_path: Path) 
     server.kill()
     server.start()
     assert processes.start_time(pid) is None
-    assert server.finish(arn) == "Succeeded", server.steps(arn)
+    assert server.finish(arn) == "Succeeded", [step.get("FailureReason") for step in server.steps(arn).values()]
     found = server.steps(arn)
     assert list(found) == ["Make", "Long", "If", "Last"]
     assert found["Long"]["AttemptCount"] == 2
