@@ -14,19 +14,20 @@ from tests.docs.reader import Reader
 from tests.e2e.conftest import draw, environment
 
 MakeReader = Callable[..., Reader]
+IMAGES = {"broken": 32, "whole": 48}
 
 
 @pytest.fixture(scope="session")
 def make_reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeReader]:
     """Makes readers; what each started is stopped at the end."""
     made: list[Reader] = []
-    folder = tmp_path_factory.mktemp("pages")
-    draw(folder / "photos", {"broken": 32, "whole": 48}, size=64)
-    with web.serve(folder / "photos" / "broken", folder) as host:
+    folder = tmp_path_factory.mktemp("web")
+    draw(folder, IMAGES, size=64)
+    with web.serve(folder / "broken", folder) as host:
 
-        def make(name: str, recipe: str | None = "tests.docs.recipes:Small") -> Reader:
+        def make(name: str, recipe: str | None = "tests.docs.recipes:Small", images: dict[str, int] = IMAGES) -> Reader:
             own = tmp_path_factory.mktemp(name)
-            subprocess.run(["cp", "-r", folder / "photos", own / "photos"], check=True)
+            draw(own / "photos", images, size=64)
             made.append(Reader(own, host, recipe))
             return made[-1]
 

@@ -74,6 +74,10 @@ class Reader:
                 self.followed[page] = error
                 raise AssertionError(f"{page}:{block.line}: {error}") from error
 
+    def run(self, command: str) -> str:
+        """One command, as if a page said so; what it printed."""
+        return self._command(command)
+
     def _do(self, block: Block, before: str) -> str:
         """What the block printed; of a ``text`` block what the one before it printed."""
         match block.language:

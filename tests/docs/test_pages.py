@@ -1,12 +1,85 @@
 """Every command of the README and the pages runs, in order, and prints what the page says.
 
-Pages that need a model go on where the README ends, in its folder; the rest have a folder of their own.
+Pages that need a model go on where the README ends, in its folder.
 """
 
 from __future__ import annotations
 
+import boto3
+import pytest
+
+from tests.docs.conftest import MakeReader
 from tests.docs.reader import Reader
+
+#: A run of the whole pipeline is most of the cost, so one factory serves all pages.
+pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.timeout(900)]
+
+FOLLOWED = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/release-owner.md",
+    "docs/application-developer.md",
+    "docs/local-sagemaker.md",
+    "docs/ml-engineer.md",
+    "docs/platform-engineer.md",
+    "docs/training.md",
+)
+
+
+@pytest.fixture
+def after_readme(reader: Reader) -> Reader:
+    """The reader, with an approved model that is served when the local SageMaker is up."""
+    reader.follow("README.md")
+    return reader
 
 
 def test_readme(reader: Reader) -> None:
     reader.follow("README.md")
+
+
+def test_application_developer(after_readme: Reader) -> None:
+    after_readme.follow("docs/application-developer.md")
+
+
+def test_release_owner(after_readme: Reader) -> None:
+    after_readme.run("cv-factory local up")
+    register_again(after_readme)
+    after_readme.follow("docs/release-owner.md")
+
+
+def register_again(reader: Reader) -> None:
+    """Register version 1's model once more as if it were another: a second training would cost a minute."""
+    session: boto3.Session = reader.target.session
+    group = reader.target.settings.names.package_group
+    sagemaker = session.client("sagemaker")
+    first = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"][-1]
+    about = sagemaker.describe_model_package(ModelPackageName=first["ModelPackageArn"])
+    sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="PendingManualApproval",
+        InferenceSpecification=about["InferenceSpecification"],
+        CustomerMetadataProperties={**about["CustomerMetadataProperties"], "bundle_hash": "b" * 64},
+    )
+
+
+def test_local_sagemaker(after_readme: Reader) -> None:
+    after_readme.follow("docs/local-sagemaker.md")
+
+
+@pytest.mark.slow
+def test_ml_engineer(after_readme: Reader) -> None:
+    after_readme.follow("docs/ml-engineer.md")
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/platform-engineer.md", "docs/training.md"])
+def test_a_page_without_a_model(make_reader: MakeReader, page: str) -> None:
+    """These need no SageMaker: their commands are make targets, or act on an AWS account."""
+    reader = make_reader("alone")
+    reader.run("cv-factory init ./photos")
+    reader.follow(page)
+
+
+@pytest.mark.slow
+def test_readme_as_it_stands(make_reader: MakeReader) -> None:
+    """With the shipped recipe and the shipped gate."""
+    make_reader("shipped", recipe=None, images={"broken": 80, "whole": 120}).follow("README.md")
