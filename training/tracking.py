@@ -19,8 +19,10 @@ from training.job import StopRequest
 EXPERIMENT = "cv-factory"
 DATABASE = "mlflow.db"
 SERVER_VARIABLE = "MLFLOW_TRACKING_URI"
-#: Seconds that a store gets in all. A full disk keeps even the local one trying for minutes.
+#: Seconds that a server gets in all.
 SECONDS = 60.0
+#: Seconds for the local store, which no network can hold up; but a full disk keeps it trying for minutes.
+LOCAL_SECONDS = 180.0
 
 # The library reports its use to its makers, and waits minutes for a server that does not answer, unless told not to.
 _ENVIRONMENT = {
@@ -52,23 +54,24 @@ class Record:
     finished: float
 
 
-def track(record: Record, output: Path, stop: StopRequest, *, seconds: float = SECONDS) -> None:
+def track(record: Record, output: Path, stop: StopRequest, *, seconds: float | None = None) -> None:
     """Log ``record`` to ``output``/mlflow.db and, if ``MLFLOW_TRACKING_URI`` is set, to that server.
 
-    Never raises; a failure is one line in the log. Each gets ``seconds`` and no more, and when SIGTERM came nothing
-    waits for either.
+    Never raises; a failure is one line in the log. Each gets its time (``seconds``; :data:`SECONDS` and :data:`LOCAL_SECONDS`
+    unless set) and no more, and when SIGTERM came nothing waits for either.
     """
     server = os.environ.get(SERVER_VARIABLE)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    stores: list[tuple[str, str | None]] = [(f"sqlite:///{output / DATABASE}", (output / "mlflow-artifacts").as_uri())]
+    local = f"sqlite:///{output / DATABASE}"
+    stores: list[tuple[str, str | None, float]] = [(local, (output / "mlflow-artifacts").as_uri(), LOCAL_SECONDS)]
     if server:
-        stores.append((server, None))
-    for uri, artifacts in stores:
+        stores.append((server, None, SECONDS))
+    for uri, artifacts, limit in stores:
         # A thread that hangs in a system call dies with the process; nothing waits for it.
         thread = threading.Thread(target=_attempt, args=(uri, record, artifacts), daemon=True, name="mlflow")
         thread.start()
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + (limit if seconds is None else seconds)
         while thread.is_alive() and not stop and time.monotonic() < deadline:
             thread.join(0.1)
         if thread.is_alive():

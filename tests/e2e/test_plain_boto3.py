@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.conftest import Factory
 
-DEADLINE = 240
+DEADLINE = 1200
 
 
 def wait_for(what: str, poll: Callable[[], Any]) -> Any:

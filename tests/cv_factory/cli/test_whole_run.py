@@ -53,6 +53,11 @@ def call(factory: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> 
     return Answer(code, printed.out, printed.err)
 
 
+def _hear_ctrl_c() -> None:
+    """Tests that a shell runs in the background are started with SIGINT ignored, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def change(factory: Path, old: str, new: str) -> None:
     file = factory / "factory.yaml"
     text = file.read_text(encoding="utf-8")
@@ -65,6 +70,7 @@ def test_refused_then_registered_then_known_then_served(factory: Path, capsys: p
     with subprocess.Popen(
         [sys.executable, "-m", "cv_factory.cli", "--file", str(factory / "factory.yaml"), "run"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        preexec_fn=_hear_ctrl_c,
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert any("Preprocess: Executing" in line for line in process.stdout)

@@ -27,7 +27,7 @@ TRUST = {
 }
 #: Short limits, so that what AWS gives minutes takes seconds.
 HOSTING = {
-    "STARTUP_SECONDS": "10",
+    "STARTUP_SECONDS": "20",
     "PING_INTERVAL_SECONDS": "0.2",
     "STOP_SECONDS": "3",
     "RESTART_SECONDS": "1",
@@ -36,7 +36,7 @@ HOSTING = {
 T = TypeVar("T")
 
 
-def until(question: Callable[[], T], seconds: float = 30.0) -> T:
+def until(question: Callable[[], T], seconds: float = 120.0) -> T:
     """Ask until the answer is true; fail with the last answer after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
@@ -160,7 +160,7 @@ class Local:
     def status(self, name: str) -> str:
         return str(self.describe(name)["EndpointStatus"])
 
-    def settled(self, name: str, seconds: float = 30.0) -> dict[str, Any]:
+    def settled(self, name: str, seconds: float = 120.0) -> dict[str, Any]:
         """The endpoint, once nothing is under way on it."""
         moving = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
