@@ -47,7 +47,7 @@ MEANINGS = {
     "training.recipe": "`quick`, `strong`, `full`, or your own `my_module:Recipe` ([training](training.md)).",
     "training.seed": "Of the training.",
     "training.instance_type": "Of the jobs Preprocess, Train and Evaluate.",
-    "training.instance_count": "Instances of Preprocess and of Train. Train refuses more than one: keep 1.",
+    "training.instance_count": "Instances that share Preprocess. The training itself runs on one.",
     "training.volume_gb": "Disk of each job's instance.",
     "training.spot": "Train on spare capacity; it goes on from its checkpoint after an interruption.",
     "training.max_minutes": "A job that takes longer is stopped and the step fails.",

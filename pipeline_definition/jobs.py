@@ -109,7 +109,7 @@ def train(context: Context, prepared: ProcessingStep) -> TrainingStep:
         environment={} if settings.tracking.mlflow == "none" else {"MLFLOW_TRACKING_URI": settings.tracking.mlflow},
         compute=Compute(
             instance_type=training.instance_type,
-            instance_count=training.instance_count,
+            instance_count=1,  # Preprocess is what several instances share
             volume_size_in_gb=training.volume_gb,
             enable_managed_spot_training=training.spot,
         ),

@@ -57,8 +57,8 @@ class Record:
 def track(record: Record, output: Path, stop: StopRequest, *, seconds: float | None = None) -> None:
     """Log ``record`` to ``output``/mlflow.db and, if ``MLFLOW_TRACKING_URI`` is set, to that server.
 
-    Never raises; a failure is one line in the log. Each gets its time (``seconds``; :data:`SECONDS` and :data:`LOCAL_SECONDS`
-    unless set) and no more, and when SIGTERM came nothing waits for either.
+    Never raises; a failure is one line in the log. Each gets ``seconds`` and no more (unless set, its own limit
+    above), and when SIGTERM came nothing waits for either.
     """
     server = os.environ.get(SERVER_VARIABLE)
     for name, value in _ENVIRONMENT.items():

@@ -18,7 +18,7 @@ def _number(value: Any) -> Any:
 
 
 Number = Annotated[float, BeforeValidator(_number)]
-Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
 SliceMetric = Literal["balanced_accuracy", "accuracy", "f1", "auc", "precision", "recall", "ece"]
 Metric = Literal[
     "balanced_accuracy", "accuracy", "f1", "auc", "precision", "recall", "ece", "latency_ms", "bundle_mb"
@@ -69,8 +69,8 @@ class Aws(Section):
 class Data(Section):
     source: str
     protocol: Literal["group", "random"]
-    test_share: Annotated[float, BeforeValidator(_number), Field(ge=0.05, le=0.5)]
-    validation_share: Annotated[float, BeforeValidator(_number), Field(ge=0.05, le=0.5)]
+    test_share: Annotated[float, Field(ge=0.05, le=0.5), BeforeValidator(_number)]
+    validation_share: Annotated[float, Field(ge=0.05, le=0.5), BeforeValidator(_number)]
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
     positive_class: str
     bad_file_share: Share
@@ -89,7 +89,7 @@ class Training(Section):
     ]
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
     instance_type: InstanceType
-    instance_count: Annotated[int, Field(ge=1, le=100)]
+    instance_count: Annotated[int, Field(ge=1, le=100, description="of Preprocess; the training itself runs on one")]
     volume_gb: Annotated[int, Field(ge=1, le=16384)]
     spot: bool
     max_minutes: Annotated[int, Field(ge=1, le=40320)]
@@ -100,7 +100,7 @@ class Gate(Section):
     min: Limits
     min_per_slice: dict[SliceMetric, Number]
     max: Limits
-    champion_margin: Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
+    champion_margin: Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
 
 
 class Serving(Section):
@@ -142,7 +142,7 @@ class Tracking(Section):
 
 class Operations(Section):
     email: Annotated[str, Field(pattern=r"^$|^[^@\s]+@[^@\s]+\.[^@\s]+$", description="an e-mail address, or empty")]
-    budget_usd: Annotated[float, BeforeValidator(_number), Field(ge=0)]
+    budget_usd: Annotated[float, Field(ge=0), BeforeValidator(_number)]
     log_days: Annotated[int, Field(ge=1, le=3653)]
     runs_days: Annotated[int, Field(ge=1, le=3650)]
 

@@ -10,11 +10,13 @@ from contracts.settings import DEFAULT_FILE
 from contracts.source import root
 from cv_factory.operations import sources
 
+#: What the file's first line names, so that editors check it.
+_SCHEMA = "factory.schema.json"
 _SHIPPED = "elpv               # elpv | ./folder | s3://bucket/prefix"
 
 
 def write_settings(source: str, folder: Path) -> Path:
-    """Write ``factory.yaml`` into ``folder``: the example that ships, with ``data.source`` set.
+    """Write ``factory.yaml`` into ``folder``: the example that ships, with ``data.source`` set; its schema beside it.
 
     Raises:
         UsageError: there is one already, or the source is no folder.
@@ -30,6 +32,7 @@ def write_settings(source: str, folder: Path) -> Path:
             source = _relative(source, folder)
         text = text.replace(_SHIPPED, f"{source}  # elpv | ./folder | s3://bucket/prefix")
         text = text.replace("min_per_slice: {balanced_accuracy: 0.60}  ", "min_per_slice: {}                         ")
+    jsonio.write_bytes(folder / _SCHEMA, (root() / _SCHEMA).read_bytes())
     jsonio.write_bytes(file, text.encode())
     return file
 

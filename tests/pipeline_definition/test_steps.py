@@ -163,13 +163,13 @@ def test_outputs_lie_under_the_run_and_are_encrypted_with_the_bases_key(plain: A
     }  # fmt: skip
 
 
-def test_instances_are_shared_out_and_evaluation_runs_on_one() -> None:
+def test_several_instances_share_preprocess_and_the_rest_runs_on_one() -> None:
     changes = {"instance_type": "ml.c5.2xlarge", "instance_count": 3, "volume_gb": 100, "max_minutes": 40320}
     _, requests, _ = build(training=changes)
     clusters = {name: requests[name]["ProcessingResources"]["ClusterConfig"] for name in (JOBS[0], JOBS[2])}
     clusters[names.TRAIN] = requests[names.TRAIN]["ResourceConfig"]
     assert {name: cluster["InstanceCount"] for name, cluster in clusters.items()} == {
-        names.PREPROCESS: 3, names.TRAIN: 3, names.EVALUATE: 1,
+        names.PREPROCESS: 3, names.TRAIN: 1, names.EVALUATE: 1,
     }  # fmt: skip
     for cluster in clusters.values():
         assert cluster["InstanceType"] == "ml.c5.2xlarge" and cluster["VolumeSizeInGB"] == 100

@@ -1,6 +1,6 @@
 # The settings of one environment, as contracts/settings merges them: the defaults, then factory.yaml, then its
 # environment; key by key, one level deep; lists and maps are replaced. The names are those of contracts/names.py.
-# The command line checks values (cv-factory plan); here only what would break a resource is checked.
+# The command line checks values (every command does); here only what would break a resource is checked.
 
 locals {
   defaults = yamldecode(file(var.defaults_file))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -176,6 +177,8 @@ def test_init_writes_settings_for_a_folder(folder: Path, call: Call, photos: Any
     loaded = settings.load(folder / "factory.yaml")
     assert loaded.data.source == "./photos" and "# 3-20 of a-z" not in loaded.name and "#" in text
     assert loaded.gate.min_per_slice == {}
+    (schema,) = re.findall(r"\$schema=(\S+)", text)
+    assert json.loads((folder / schema).read_text(encoding="utf-8"))["title"] == "cv-factory settings"
     again = call("init", "photos")
     assert again.code == 2 and "exists already" in again.err
 
