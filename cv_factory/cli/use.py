@@ -21,9 +21,8 @@ _STANDARD_OUTPUT = "-"
 
 
 def register(root: typer.Typer) -> None:
-    verb(root, "predict", example="cv-factory predict photo.jpg; cv-factory predict ./photos --csv answers.csv")(
-        predict
-    )
+    verb(root, "predict", example="cv-factory predict photo.jpg; cv-factory predict ./photos --csv rows.csv")(predict)
+    verb(root, "serve", example="cv-factory serve model.tar.gz")(serve)
 
 
 def predict(
@@ -110,3 +109,38 @@ def _table(name: str) -> Iterator[Table]:
     else:
         with Path(name).open("w", encoding="utf-8", newline="") as file, Table(file) as rows:
             yield rows
+
+
+def serve(
+    cli: Cli,
+    bundle: Annotated[
+        str,
+        typer.Argument(
+            metavar="BUNDLE", help="A bundle's folder, its model.tar.gz or s3:// URI; or a package's version or ARN."
+        ),
+    ],
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8080,
+) -> None:
+    """Serve a model on this machine with the container's own server, and with a page to try it. Ctrl-C ends it.
+
+    The limits are those of the settings file's serving, where there is one.
+    """
+    import tempfile
+
+    from cv_factory.operations import serving
+    from cv_factory.operations.serving import bundles
+
+    with serving.listen(port) as listener, tempfile.TemporaryDirectory(prefix="cv-factory-serve-") as folder:
+        url = "http://{}:{}".format(*listener.getsockname())
+        base = Path(folder)
+        spec = bundles.bring(bundle, base / "model", lambda: cli.target)
+
+        def ready() -> None:
+            if cli.json:
+                cli.screen.document({"url": url, "bundle_hash": spec.bundle_hash, "classes": spec.classes})
+            else:
+                cli.screen.say(f"Bundle {spec.bundle_hash[:12]} is served. Try it: {url}")
+                cli.screen.say("Ctrl-C ends it.")
+
+        settings = cli.settings if cli.file.exists() else None
+        serving.serve(listener, serving.describe(base, spec, settings, log=cli.screen.detail, ready=ready))
