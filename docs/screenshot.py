@@ -18,7 +18,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from tests.browser import browser  # noqa: E402
-from tests.cv_factory.serving.conftest import Served  # noqa: E402
+from tests.cv_factory.cli.use.conftest import Served  # noqa: E402
 from tests.inference import tiny  # noqa: E402
 
 PICTURE = ROOT / "docs" / "try-it.png"

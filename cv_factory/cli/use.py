@@ -49,7 +49,7 @@ def predict(
     wanted = predicting.find(images)
     screen = Screen(json=True, verbose=cli.screen.verbose) if table == _STANDARD_OUTPUT else cli.screen
     if wanted.left_out:
-        screen.say(f"{wanted.left_out} files are no {predicting.KINDS} by their names and are left out")
+        screen.say(f"Left out, by their names no {predicting.KINDS}: {wanted.left_out}")
     target = cli.target
     limit = min(cli.settings.serving.max_body_mb * 2**20, MAX_PAYLOAD_BYTES)
     outcomes: list[Outcome] = []  # all with --json, else those that failed

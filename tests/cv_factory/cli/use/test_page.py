@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.browser import Page, browser
-from tests.cv_factory.serving.conftest import Served
+from tests.cv_factory.cli.use.conftest import Served
 from tests.inference import tiny
 
 pytestmark = pytest.mark.browser
