@@ -42,6 +42,8 @@ _PASSED = {"/ping": "GET", "/invocations": "POST"}
 _RUNTIME = re.compile(r"/endpoints/[A-Za-z0-9-]{1,63}/invocations")
 _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 _MESSAGE_CHARACTERS = 2048
+#: The one code that is not the container's.
+_FORBIDDEN = "forbidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +90,15 @@ class Front:
         path, method = scope["path"], scope["method"]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         if not _is_ours(headers):
-            return _refusal("not_found", 403, "This server answers its own page and programs of this machine only.")
+            return _refusal(_FORBIDDEN, "This server answers its own page and programs of this machine only.")
         if path in ("/", "/about") and method in ("GET", "HEAD"):
             return self._page if path == "/" else self._about
         is_runtime = _RUNTIME.fullmatch(path) is not None
         if path not in _PASSED and not is_runtime:
-            return _refusal("not_found", 404, f"There is no {path[:100]!r}; there is /, {', '.join(_PASSED)}.")
+            return _refusal("not_found", f"There is no {path[:100]!r}; there is /, {', '.join(_PASSED)}.")
         body = await _read(receive)
         if body is None:
-            answer = _refusal("body_too_large", 413, f"The body has more than {_MOST_BYTES} bytes.")
+            answer = _refusal("body_too_large", f"The body has more than {_MOST_BYTES} bytes.")
         else:
             kept = {name: value for name, value in headers.items() if name not in _HOP}
             answer = await self._forward(method, "/invocations" if is_runtime else path, kept, body)
@@ -113,9 +115,9 @@ class Front:
                 method, path, body=body or None, headers=dict(headers), redirect=False, decode_content=False
             )
         except urllib3.exceptions.ReadTimeoutError:
-            return _refusal("internal", 504, f"The container did not answer within {_SECONDS:g} s.")
+            return _refusal("internal", f"The container did not answer within {_SECONDS:g} s.")
         except (urllib3.exceptions.HTTPError, OSError):
-            return _refusal("not_ready", 503, "The container's server does not answer yet, or not any more.")
+            return _refusal("not_ready", "The container's server does not answer yet, or not any more.")
         kept = tuple((name, value) for name, value in found.headers.items() if name.lower() not in _HOP)
         return Answer(found.status, kept, found.data)
 
@@ -176,7 +178,8 @@ async def _read(receive: Receive) -> bytes | None:
             return b"".join(parts) if size <= _MOST_BYTES else None
 
 
-def _refusal(code: str, status: int, message: str) -> Answer:
+def _refusal(code: str, message: str) -> Answer:
+    status = 403 if code == _FORBIDDEN else invocation.ERRORS[code]
     body = json.dumps({"error": {"code": code, "message": message}}).encode()
     return Answer(status, (("content-type", invocation.JSON), *_PLAIN), body)
 

@@ -49,8 +49,8 @@ def test_ping_and_invocations_are_the_container_s(served: Served) -> None:
         ("POST", "/invocations", b"x" * (65 * 2**20), PNG, 413, "body_too_large"),
         ("GET", "/models", None, {}, 404, "not_found"),
         ("GET", "/../page.html", None, {}, 404, "not_found"),
-        ("GET", "/ping", None, {"Host": "evil.example"}, 403, "not_found"),
-        ("POST", "/invocations", WHITE, {**PNG, "Origin": "https://evil.example"}, 403, "not_found"),
+        ("GET", "/ping", None, {"Host": "evil.example"}, 403, "forbidden"),
+        ("POST", "/invocations", WHITE, {**PNG, "Origin": "https://evil.example"}, 403, "forbidden"),
     ],
 )
 def test_errors_come_through_with_status_and_code(
