@@ -6,22 +6,27 @@ looks at the mean brightness only.
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from contracts import hashing  # noqa: E402
+from cv_factory.operations.serving.front import PAGE  # noqa: E402
 from tests.browser import browser  # noqa: E402
 from tests.cv_factory.cli.use.conftest import Served  # noqa: E402
 from tests.inference import tiny  # noqa: E402
 
 PICTURE = ROOT / "docs" / "try-it.png"
+NOTE = "page"
 WIDTH, HEIGHT = 900, 1040
 
 
@@ -33,6 +38,13 @@ def lamp(size: int = 480) -> Image.Image:
     shade = np.clip(glow + rings, 0, 1)[..., None]
     pixels = np.array([24, 28, 44]) + shade * np.array([228, 196, 120])
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def save(picture: bytes) -> None:
+    """Write the picture with the hash of the page that it shows: a test compares it."""
+    about = PngInfo()
+    about.add_text(NOTE, hashing.of_file(PAGE))
+    Image.open(io.BytesIO(picture)).convert("RGB").save(PICTURE, optimize=True, pnginfo=about)
 
 
 def main() -> None:
@@ -57,7 +69,7 @@ def main() -> None:
                 page.wait("document.getElementById('picture').naturalWidth > 0")
                 # The port of this server is any; the page's usual one is shown.
                 page.value("at('curl').textContent = at('curl').textContent.replace(/:\\d+/, ':8080')")
-                PICTURE.write_bytes(page.picture())
+                save(page.picture())
         finally:
             served.stop()
     print(f"written: {PICTURE.relative_to(ROOT)}")
