@@ -124,8 +124,8 @@ class Reader:
         return printed
 
     def _shell(self, text: str) -> str:
-        """Run ``text``; what it exports is there for the next."""
-        script = f"[ ! -e {self.shell} ] || . {self.shell}\nset -eo pipefail\n{text}\nexport -p > {self.shell}\n"
+        """Run ``text``; the variables that it sets are there for the next."""
+        script = f"[ ! -e {self.shell} ] || . {self.shell}\nset -aeo pipefail\n{text}\nexport -p > {self.shell}\n"
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=900,

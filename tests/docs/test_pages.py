@@ -12,7 +12,7 @@ from tests.docs.conftest import MakeReader
 from tests.docs.reader import Reader
 
 #: A run of the whole pipeline is most of the cost, so one factory serves all pages.
-pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(1800)
 
 FOLLOWED = (
     "README.md",

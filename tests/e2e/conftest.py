@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from contracts import source
+
 SETTINGS = """\
 name: {name}
 aws: {{region: eu-west-1, account_id: "111122223333"}}
@@ -41,7 +43,7 @@ class Factory:
         """Run ``cv-factory`` with ``arguments``; its output is in the error when it fails and ``check`` is set."""
         done = subprocess.run(
             [Path(sys.executable).with_name("cv-factory"), *arguments],
-            cwd=self.folder, text=True, capture_output=True, timeout=280, env=environment(), **options,
+            cwd=self.folder, text=True, capture_output=True, timeout=1500, env=environment(), **options,
         )  # fmt: skip
         if check and done.returncode != 0:
             raise AssertionError(
@@ -55,8 +57,12 @@ class Factory:
 
 
 def environment() -> dict[str, str]:
-    """The ambient environment without anything that names an AWS account, as on a laptop without one."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    """The ambient environment without anything that names an AWS account, as on a laptop without one.
+
+    The tests' own recipes are found because the checkout is on the path; a team's lie below ``training/``.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    return kept | {"PYTHONPATH": str(source.root())}
 
 
 def draw(folder: Path, classes: dict[str, int], *, size: int = 40, seed: int = 0) -> None:
