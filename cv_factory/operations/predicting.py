@@ -77,25 +77,34 @@ def _url(name: str) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Every file below a folder, sorted; links to folders are not followed, hidden names are left out."""
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and Path(root, name).is_file():
                 yield Path(root, name)
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def name(outcome: Outcome) -> str:
+    """The image as it was named; what is no UTF-8 in a file's name is shown by its bytes (``\\xff``)."""
+    return os.fsencode(str(outcome.image)).decode("utf-8", "backslashreplace")
+
+
 def document(outcome: Outcome) -> dict[str, Any]:
     """An outcome for machines: the image, and the answer or the error with its code."""
     if outcome.prediction is not None:
-        return {"image": str(outcome.image), **outcome.prediction.to_json()}
-    return {"image": str(outcome.image), "error": _reason(outcome), "code": getattr(outcome.error, "code", "")}
+        return {"image": name(outcome), **outcome.prediction.to_json()}
+    return {"image": name(outcome), "error": _reason(outcome), "code": getattr(outcome.error, "code", "")}
 
 
 def line(outcome: Outcome) -> str:
     """An outcome for a person."""
     answer = outcome.prediction
     said = f"{answer.predicted_label} ({answer.confidence:.1%})" if answer is not None else _reason(outcome)
-    return f"{outcome.image!s}: {said}"
+    return f"{name(outcome)}: {said}"
 
 
 def _reason(outcome: Outcome) -> str:

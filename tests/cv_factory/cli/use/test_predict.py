@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,16 @@ def test_one_image_that_is_refused_is_the_error(predict: Call, pictures: Path) -
     answer = predict("pictures/bad, really.png")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == "Error: the endpoint answered 400: The image (10 bytes) is no JPEG, PNG or WebP.\n"
+
+
+def test_a_name_that_is_no_utf_8_is_shown_by_its_bytes(predict: Call, folder: Path) -> None:
+    (folder / "odd").mkdir()
+    Path(os.fsdecode(b"odd/\xff.png")).write_bytes(tiny.picture(255))
+    Path(os.fsdecode(b"odd/\xfe\n.png")).write_text("no picture")
+    for options in ((), ("--json",), ("--csv", "-")):
+        answer = predict("odd", *options)
+        assert answer.code == 1 and "1 of 2 images got no answer" in answer.err
+        assert "odd/\\xff.png" in answer.out.replace("\\\\", "\\") and "light" in answer.out
 
 
 def test_a_url_is_the_endpoint_s_to_fetch(predict: Call) -> None:
