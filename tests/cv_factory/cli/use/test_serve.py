@@ -15,9 +15,12 @@ from pathlib import Path
 import boto3
 import pytest
 
-from contracts import bundle
+from contracts import bundle, settings
+from cv_factory import session
 from cv_factory.client import PredictionError, Predictor
+from cv_factory.operations.serving import bundles
 from cv_factory.operations.serving.front import PAGE
+from cv_factory.session import Target
 from tests.cv_factory.cli.conftest import Call
 from tests.cv_factory.cli.use.conftest import Serve, Served, wait_until_gone
 from tests.cv_factory.helpers import FACTORY_YAML, Cloud
@@ -60,13 +63,13 @@ def test_errors_come_through_with_status_and_code(
     assert (found, json.loads(text)["error"]["code"]) == (status, code)
 
 
-def session(url: str, monkeypatch: pytest.MonkeyPatch) -> boto3.Session:
+def runtime_session(url: str, monkeypatch: pytest.MonkeyPatch) -> boto3.Session:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url)
     return boto3.Session("a", "b", region_name="eu-west-1")
 
 
 def test_boto3_can_be_pointed_here(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Predictor("any-name", session(served.url, monkeypatch)) as predictor:
+    with Predictor("any-name", runtime_session(served.url, monkeypatch)) as predictor:
         assert predictor.predict(WHITE).predicted_label == "light"
         with pytest.raises(PredictionError) as caught:
             predictor.predict(b"no image")
@@ -114,25 +117,30 @@ def test_about_says_what_is_served(served: Served, tiny_bundle: Path) -> None:
 # --- what may be served -----------------------------------------------------------------------------------------------
 
 
-def test_an_archive_and_the_folder_that_holds_it(serve: Serve, tiny_bundle: Path, tmp_path: Path) -> None:
+def nowhere() -> Target:
+    raise AssertionError("what is on this machine needs no environment")
+
+
+def test_a_folder_an_archive_and_the_folder_that_holds_it(tiny_bundle: Path, tmp_path: Path) -> None:
     tiny.write_archive(tmp_path / "output" / bundle.ARCHIVE, tiny_bundle)
-    for where in ("output/model.tar.gz", "output"):
-        served = serve(where)
-        assert served.request("POST", "/invocations", WHITE, PNG)[0] == 200
-        assert served.stop() == 0
+    for number, where in enumerate((tiny_bundle, tmp_path / "output" / bundle.ARCHIVE, tmp_path / "output")):
+        model = tmp_path / str(number)
+        assert bundles.bring(str(where), model, nowhere) == bundle.read(tiny_bundle) == bundle.read(model)
 
 
 def test_an_s3_uri_is_found_through_the_environment(aws: Cloud, serve: Serve, tiny_bundle: Path, folder: Path) -> None:
     """The container itself gets no AWS configuration."""
     tiny.write_archive(folder / "made.tar.gz", tiny_bundle)
     aws.client("s3").upload_file(str(folder / "made.tar.gz"), "shapes-dev-data-123456789012", "a/b/model.tar.gz")
-    for uri in ("s3://shapes-dev-data-123456789012/a/b/model.tar.gz", "s3://shapes-dev-data-123456789012/a/b/"):
-        served = serve(uri, "--env", "dev", folder=folder)
-        assert served.request("POST", "/invocations", WHITE, PNG)[0] == 200
-        assert json.loads(served.request("GET", "/about")[2])["endpoint"] == "shapes-dev"
-        for pid in served.family()[1:]:
-            assert b"AWS_SECRET_ACCESS_KEY" not in Path(f"/proc/{pid}/environ").read_bytes()
-        assert served.stop() == 0
+    served = serve("s3://shapes-dev-data-123456789012/a/b/", "--env", "dev", folder=folder)
+    assert served.request("POST", "/invocations", WHITE, PNG)[0] == 200
+    assert json.loads(served.request("GET", "/about")[2])["endpoint"] == "shapes-dev"
+    for pid in served.family()[1:]:
+        assert b"AWS_SECRET_ACCESS_KEY" not in Path(f"/proc/{pid}/environ").read_bytes()
+    assert served.stop() == 0
+    target = session.open(settings.load(folder / "factory.yaml", "dev"), folder / "factory.yaml")
+    spec = bundles.bring("s3://shapes-dev-data-123456789012/a/b/model.tar.gz", folder / "model", lambda: target)
+    assert spec == bundle.read(tiny_bundle)
 
 
 def test_the_limits_are_those_of_the_settings(serve: Serve, tiny_bundle: Path, tmp_path: Path) -> None:
