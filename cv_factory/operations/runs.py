@@ -239,7 +239,8 @@ def predict_held_out(target: Target, run: Run) -> dict[str, Any]:
     image = held_out(run.imported.dataset)
     where = S3Uri.parse(run.imported.dataset.image_root) / image.key
     data = target.client("s3").get_object(Bucket=where.bucket, Key=where.key)["Body"].read()
-    answer = Predictor(run.endpoint_name, target.session).predict(data)
+    with Predictor(run.endpoint_name, target.session) as predictor:
+        answer = predictor.predict(data)
     return {**answer, "image": image.path, "image_uri": str(where), "true_label": image.label}
 
 

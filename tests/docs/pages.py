@@ -4,6 +4,7 @@ The language after a fence says what becomes of a block:
 
 - ``bash``: each command runs, in order, in the page's folder. A ``make`` target must exist; other tests run it. A
   command for another environment than ``local`` needs an AWS account: the command line must know its verb and options.
+  ``cv-factory serve`` runs as in another terminal, and ends by Ctrl-C at the end of the page.
 - ``python``: runs as a program in the same folder; with a path after it (``training/mine.py``) it is a recipe's module.
 - ``yaml``: an edit of ``factory.yaml``; the result must be settings that load.
 - ``csv path`` is written to that path.

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -52,6 +53,7 @@ class Reader:
         self.recipe = recipe
         self.shell = folder / ".shell"
         self.followed: dict[str, BaseException | None] = {}
+        self.serving: list[subprocess.Popen[str]] = []
 
     def follow(self, page: str) -> None:
         """Every block of a page, in order; a page that was followed before is not followed again.
@@ -67,12 +69,17 @@ class Reader:
         self.followed[page] = None
         self.shell.unlink(missing_ok=True)
         printed = ""
-        for block in pages.blocks(page):
-            try:
-                printed = self._do(block, printed)
-            except BaseException as error:
-                self.followed[page] = error
-                raise AssertionError(f"{page}:{block.line}: {error}") from error
+        try:
+            for block in pages.blocks(page):
+                try:
+                    printed = self._do(block, printed)
+                except BaseException as error:
+                    self.followed[page] = error
+                    raise AssertionError(f"{page}:{block.line}: {error}") from error
+        finally:
+            codes = [self._end(process) for process in self.serving]
+            self.serving.clear()
+        assert not any(codes), f"{page}: cv-factory serve ended with {codes}"
 
     def run(self, command: str) -> str:
         """One command, as if a page said so; what it printed."""
@@ -104,8 +111,10 @@ class Reader:
         if pages.is_for_aws(command):
             pages.check_verb(command)
             return ""
-        printed = self._shell(command)
         words = shlex.split(command, comments=True)
+        if words[:2] == ["cv-factory", "serve"]:
+            return self._serve(command)
+        printed = self._shell(command)
         if words[:3] == ["cv-factory", "local", "up"]:
             self._bind_web()
         if words[0] == "cv-factory" and words[1] == "init" and self.recipe:
@@ -117,14 +126,41 @@ class Reader:
     def _shell(self, text: str) -> str:
         """Run ``text``; the variables that it sets are there for the next."""
         script = f"[ ! -e {self.shell} ] || . {self.shell}\nset -aeo pipefail\n{text}\nexport -p > {self.shell}\n"
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=900,
-            env={**environment(), "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+            env=self._variables(),
         )  # fmt: skip
         assert done.returncode == 0, f"`{text.strip()}` ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
+
+    def _serve(self, command: str) -> str:
+        """Start a server in another terminal, where it runs until the end of the page; what it prints first."""
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self._variables(),
+        )  # fmt: skip
+        self.serving.append(process)
+        assert process.stdout is not None
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if "Ctrl-C" in line:
+                return printed
+        raise AssertionError(f"`{command}` ended with {process.wait()}:\n{printed}")
+
+    @staticmethod
+    def _end(process: subprocess.Popen[str]) -> int:
+        """Ctrl-C; the exit code."""
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+        return process.returncode
+
+    @staticmethod
+    def _variables() -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**environment(), "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
 
     def _edit(self, change: dict[str, Any]) -> None:
         """Put the keys of ``change`` into factory.yaml, as a person does."""

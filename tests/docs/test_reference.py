@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
-from contracts import settings
+from contracts import hashing, settings
 from contracts.invocation import ERRORS
-from docs import draw, generate, meanings
+from cv_factory.operations.serving.front import PAGE
+from docs import draw, generate, meanings, screenshot
 from tests.docs.pages import ROOT, blocks
 
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -50,6 +52,12 @@ def test_every_verb_is_in_the_commands_page() -> None:
 def test_the_picture_is_drawn_and_has_the_definition_s_steps() -> None:
     draw.check()
     assert draw.PICTURE.read_text(encoding="utf-8") == draw.draw(), "run: python docs/draw.py"
+
+
+def test_the_screenshot_is_of_the_page_as_it_is() -> None:
+    with Image.open(screenshot.PICTURE) as picture:
+        assert picture.info[screenshot.NOTE] == hashing.of_file(PAGE), "run: python docs/screenshot.py"
+        assert picture.size == (screenshot.WIDTH, screenshot.HEIGHT)
 
 
 def anchors(page: str) -> set[str]:
