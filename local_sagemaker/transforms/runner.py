@@ -110,7 +110,7 @@ class TransformRunner:
         plan["Environment"] |= sending.environment(self._request)
         try:
             self._change("Downloading")
-            for _ in range(self._request["TransformResources"]["InstanceCount"]):
+            for _ in range(self._count()):
                 self._instances.append(self._instance(plan))
             for instance in self._instances:
                 instance.prepare()
@@ -123,6 +123,20 @@ class TransformRunner:
                 for instance in self._instances:
                     instance.close(self._grace)
         return inputs
+
+    def _count(self) -> int:
+        """
+        Raises:
+            JobFailed: more containers than this machine is to run.
+        """
+        count: int = self._request["TransformResources"]["InstanceCount"]
+        if count > self._settings.instances:
+            raise failures.JobFailed(
+                "CapacityError: Unable to provision requested ML compute capacity. The local SageMaker starts at most "
+                f"{self._settings.instances} containers for a job (LOCAL_SAGEMAKER_HOSTING_INSTANCES); "
+                f"InstanceCount is {count}."
+            )
+        return count
 
     def _instance(self, plan: dict[str, Any]) -> Instance:
         return Instance(

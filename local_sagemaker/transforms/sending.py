@@ -19,6 +19,8 @@ TIMEOUT_SECONDS, RETRIES = 600, 3
 #: "…the default values": MaxPayloadInMB, MaxConcurrentTransforms, BatchStrategy (Use your own inference code with batch
 #: transform).
 _DEFAULTS = {"MaxPayloadInMB": 6, "MaxConcurrentTransforms": 1, "BatchStrategy": "MULTI_RECORD"}
+#: A container may ask for more at a time; so many payloads are kept in memory at most, unless the user asks for more.
+MOST_CONCURRENT = 64
 _STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
 
 #: Before the second try, in seconds; doubled before each later one.
@@ -91,7 +93,7 @@ def negotiate(pool: HTTPConnectionPool, request: Mapping[str, Any], seconds: flo
         if _is_count(size):
             wanted["MaxPayloadInMB"] = size
         if _is_count(parallel) and parallel:
-            wanted["MaxConcurrentTransforms"] = parallel
+            wanted["MaxConcurrentTransforms"] = min(parallel, MOST_CONCURRENT)
         if strategy in _STRATEGIES.values():
             wanted["BatchStrategy"] = strategy
     if request.get("MaxPayloadInMB") is not None:

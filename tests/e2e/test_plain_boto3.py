@@ -34,6 +34,7 @@ def factory(make_factory: Callable[..., Factory]) -> Factory:
     return make_factory("plain", {"broken": 24, "dusty": 20, "whole": 30})
 
 
+@pytest.mark.timeout(600)
 def test_from_definition_to_answer(factory: Factory) -> None:
     definition = factory.command("pipeline", "build").stdout
     server = factory.json("local", "up")

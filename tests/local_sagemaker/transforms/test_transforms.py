@@ -98,6 +98,13 @@ def test_the_request_wins_over_what_the_container_wants(transforms: Transforms) 
     assert any(line.endswith(expected) for line in transforms.server.log(GROUP, "mine"))
 
 
+def test_what_a_container_wants_at_a_time_is_limited(transforms: Transforms) -> None:
+    transforms.model(PARAMETERS=json.dumps({"MaxConcurrentTransforms": 100_000}))
+    transforms.server.put("in/a", "x")
+    transforms.completed("greedy")
+    assert any("MaxConcurrentTransforms=64," in line for line in transforms.server.log(GROUP, "greedy"))
+
+
 @pytest.mark.parametrize("answer", ["no json", "[1]", '{"MaxConcurrentTransforms": "8", "BatchStrategy": "ALL"}'])
 def test_odd_execution_parameters_are_left_out(transforms: Transforms, answer: str) -> None:
     transforms.model(PARAMETERS=answer)
@@ -208,6 +215,15 @@ def test_what_is_said_to_be_gzip_and_is_not(transforms: Transforms) -> None:
     for name, limit in (("not-gzip", 1), ("not-gzip-streamed", 0)):
         job = transforms.run(name, CompressionType="Gzip", MaxPayloadInMB=limit)
         assert "the object is no gzip file" in job["FailureReason"]
+
+
+def test_more_instances_than_this_machine_is_to_run(transforms: Transforms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_SAGEMAKER_HOSTING_INSTANCES", "3")
+    transforms.model()
+    transforms.server.put("in/a", "x")
+    reason = transforms.run("many", InstanceCount=4)["FailureReason"]
+    assert reason.startswith("CapacityError: Unable to provision requested ML compute capacity.")
+    assert transforms.starts() == []
 
 
 def test_a_model_that_does_not_start(transforms: Transforms) -> None:
