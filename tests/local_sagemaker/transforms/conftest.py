@@ -31,10 +31,13 @@ class Transforms:
         )
         self.server.start()
 
-    def model(self, name: str = "model", **environment: str) -> None:
+    def model(self, name: str = "model", *, isolated: bool = False, **environment: str) -> None:
         uri = self.server.put("model.tar.gz", tar(weights__txt="42"))
         container = {"Image": IMAGE, "ModelDataUrl": uri, "Environment": environment}
-        self.server("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        self.server(
+            "CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container,
+            EnableNetworkIsolation=isolated,
+        )  # fmt: skip
 
     def create(self, name: str, **change: Any) -> None:
         """A job over ``in/`` of the bucket; a member of TransformInput and the like is given by its own name."""

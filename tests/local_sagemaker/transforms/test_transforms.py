@@ -264,6 +264,14 @@ def test_a_stopped_job_leaves_no_output_and_no_process(transforms: Transforms) -
     assert [event["detail"]["TransformJobStatus"] for event in events] == ["InProgress", "Stopping", "Stopped"]
 
 
+@pytest.mark.docker
+def test_an_isolated_model_is_transformed_with_and_has_no_credentials(transforms: Transforms) -> None:
+    transforms.model(isolated=True)
+    transforms.server.put("in/a", "x")
+    assert transforms.completed("isolated") == {"a.out": "<x>"}
+    assert [name for name in transforms.starts()[0]["environment"] if name.startswith("AWS_")] == []
+
+
 def test_describe_list_and_events(transforms: Transforms) -> None:
     transforms.model()
     transforms.server.put("in/a", "x")
