@@ -123,11 +123,20 @@ class Objects:
             ObjectError: no such manifest.
         """
         index, count = shard
-        base, names = _parse_manifest(self.read(uri), uri)
-        mine = sorted(names)[index::count]
-        for name in mine:
-            self._export(self._blob(base + name), _below(folder, name, base + name), base + name)
+        mine = self.read_manifest(uri)[index::count]
+        for found, name in mine:
+            self._export(self._blob(found), _below(folder, name, found), found)
         return len(mine)
+
+    def read_manifest(self, uri: str, *, role_arn: str | None = None) -> builtins.list[tuple[str, str]]:
+        """URI and relative name of each object that a manifest lists, by name.
+
+        Raises:
+            NotFound: there is no such object.
+            ObjectError: it is no manifest.
+        """
+        base, names = _parse_manifest(self.read(uri), uri)
+        return [(base + name, name) for name in sorted(names)]
 
     def upload_file(self, path: Path, uri: str, *, role_arn: str | None = None) -> None:
         """Raises: NotFound: no such bucket. OSError: the disk is full."""

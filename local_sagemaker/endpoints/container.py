@@ -38,8 +38,10 @@ class CannotLaunch(Exception):
     """The container cannot be started; the message is an endpoint's FailureReason."""
 
 
-def prepare(platform: Platform, settings: Settings, plan: dict[str, Any], variant: str, base: Path) -> None:
+def prepare(platform: Platform, settings: Settings, plan: dict[str, Any], owner: str, base: Path) -> None:
     """Lay out ``base`` as ``/opt/ml``: the model data of ``plan`` (:func:`local_sagemaker.models.launch_plan`).
+
+    ``owner``: for what the container is, as reasons name it (``production variant main``).
 
     Raises:
         CannotLaunch: data that is not there, cannot be read or is too large.
@@ -58,13 +60,13 @@ def prepare(platform: Platform, settings: Settings, plan: dict[str, Any], varian
                 raise ObjectError(f"No object below {uri}")
         except ObjectError as error:
             raise CannotLaunch(
-                f"Failed to download model data for production variant {variant} from URL: {uri}. Please ensure that "
+                f"Failed to download model data for {owner} from URL: {uri}. Please ensure that "
                 "there is an object located at the URL and that the role passed to CreateModel has permissions to "
                 f"download the object. {error}"
             ) from None
         except archive.BadArchive as error:
             raise CannotLaunch(
-                f"Failed to extract model data archive for production variant {variant} from URL {uri}. Please ensure "
+                f"Failed to extract model data archive for {owner} from URL {uri}. Please ensure "
                 f"that the object located at the URL is a valid tar.gz archive: {error}"
             ) from None
         except OSError as error:
@@ -95,7 +97,7 @@ class Container:
             shutil.rmtree(self._socket_file.parent, ignore_errors=True)
 
 
-def launch(platform: Platform, plan: dict[str, Any], variant: str, base: Path, region: str, sink: Sink) -> Container:
+def launch(platform: Platform, plan: dict[str, Any], owner: str, base: Path, region: str, sink: Sink) -> Container:
     """Start the container of ``plan`` in the prepared folder ``base``: the image's entrypoint with ``serve``.
 
     Raises:
@@ -114,14 +116,14 @@ def launch(platform: Platform, plan: dict[str, Any], variant: str, base: Path, r
         if socket_file:
             command = [sys.executable, "-I", "-S", str(_BRIDGE), str(socket_file), str(port), *command]
         child = platform.children.start(
-            f"{variant}/{base.name}", command, environment, binding.working_dir, sink, isolated=socket_file is not None
+            f"{owner}/{base.name}", command, environment, binding.working_dir, sink, isolated=socket_file is not None
         )
     except Unbound as error:
-        raise CannotLaunch(f"The image for production variant {variant} could not be pulled. {error}") from None
+        raise CannotLaunch(f"The image for {owner} could not be pulled. {error}") from None
     except CannotIsolate as error:
-        raise CannotLaunch(f"Network isolation of production variant {variant} is not possible here. {error}") from None
+        raise CannotLaunch(f"Network isolation of {owner} is not possible here. {error}") from None
     except (CannotAssume, CannotStart) as error:
-        raise CannotLaunch(f"The primary container for production variant {variant} could not start: {error}") from None
+        raise CannotLaunch(f"The primary container for {owner} could not start: {error}") from None
     pool = _UnixPool(socket_file) if socket_file else HTTPConnectionPool("127.0.0.1", port, maxsize=_CONNECTIONS)
     return Container(child, pool, socket_file)
 

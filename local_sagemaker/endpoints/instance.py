@@ -53,6 +53,7 @@ class Instance:
         self._settings = settings
         self._region = region
         self._variant: str = variant["VariantName"]
+        self._owner = f"production variant {self._variant}"
         self._plan: dict[str, Any] = variant["Plan"]
         self._startup = float(variant.get("StartupSeconds") or settings.startup_seconds)
         self._base = folder / self.id
@@ -100,7 +101,7 @@ class Instance:
             began = time.monotonic()
             try:
                 if not prepared:
-                    prepare(self._platform, self._settings, self._plan, self._variant, self._base)
+                    prepare(self._platform, self._settings, self._plan, self._owner, self._base)
                     prepared = True
                 reason = self._serve()
             except CannotLaunch as error:
@@ -127,7 +128,7 @@ class Instance:
             if self._stopping.is_set():
                 return ""
             container = launch(
-                self._platform, self._plan, self._variant, self._base, self._region, self._stream.write
+                self._platform, self._plan, self._owner, self._base, self._region, self._stream.write
             )  # fmt: skip
             self.container = container
         try:

@@ -1,4 +1,4 @@
-"""The requests of training and processing jobs."""
+"""The requests of training, processing and transform jobs."""
 
 from __future__ import annotations
 
@@ -147,6 +147,43 @@ _TRAINING = {
     "ModelPackageConfig": REFUSED,
 }
 
+_TRANSFORM = {
+    "TransformJobName": EXECUTED,
+    "ModelName": EXECUTED,
+    "MaxConcurrentTransforms": EXECUTED,
+    "ModelClientConfig": EXECUTED,
+    "ModelClientConfig.InvocationsTimeoutInSeconds": EXECUTED,
+    "ModelClientConfig.InvocationsMaxRetries": EXECUTED,
+    "MaxPayloadInMB": EXECUTED,
+    "BatchStrategy": EXECUTED,
+    "Environment": EXECUTED,
+    "TransformInput": EXECUTED,
+    "TransformInput.DataSource": EXECUTED,
+    "TransformInput.DataSource.S3DataSource": EXECUTED,
+    "TransformInput.DataSource.S3DataSource.S3DataType": EXECUTED,  # S3Prefix and ManifestFile; another is refused
+    "TransformInput.DataSource.S3DataSource.S3Uri": EXECUTED,
+    "TransformInput.ContentType": EXECUTED,
+    "TransformInput.CompressionType": EXECUTED,
+    "TransformInput.SplitType": EXECUTED,  # None and Line; another value is refused
+    "TransformOutput": EXECUTED,
+    "TransformOutput.S3OutputPath": EXECUTED,
+    "TransformOutput.Accept": EXECUTED,
+    "TransformOutput.AssembleWith": EXECUTED,
+    "TransformOutput.KmsKeyId": RECORDED,
+    "DataCaptureConfig": REFUSED,
+    "TransformResources": EXECUTED,
+    "TransformResources.InstanceType": RECORDED,
+    "TransformResources.InstanceCount": EXECUTED,  # containers on this machine
+    "TransformResources.VolumeKmsKeyId": RECORDED,
+    "TransformResources.TransformAmiVersion": RECORDED,
+    "DataProcessing": EXECUTED,
+    "DataProcessing.InputFilter": EXECUTED,  # $, which is all; another value is refused
+    "DataProcessing.OutputFilter": EXECUTED,  # $, which is all; another value is refused
+    "DataProcessing.JoinSource": EXECUTED,  # None; another value is refused
+    **_TAGS,
+    "ExperimentConfig": RECORDED,
+}
+
 FIELDS: dict[str, dict[str, str]] = {
     "CreateTrainingJob": _TRAINING,
     "StopTrainingJob": {"TrainingJobName": EXECUTED},
@@ -154,6 +191,8 @@ FIELDS: dict[str, dict[str, str]] = {
     "CreateProcessingJob": _PROCESSING,
     "StopProcessingJob": {"ProcessingJobName": EXECUTED},
     "DeleteProcessingJob": {"ProcessingJobName": EXECUTED},
+    "CreateTransformJob": _TRANSFORM,
+    "StopTransformJob": {"TransformJobName": EXECUTED},
 }
 
 HINTS: dict[str, dict[str, str]] = {
@@ -166,4 +205,5 @@ HINTS: dict[str, dict[str, str]] = {
     "CreateProcessingJob": {
         "ProcessingInputs.DatasetDefinition": "There is no Athena and no Redshift here; give an S3Input.",
     },
+    "CreateTransformJob": {"DataCaptureConfig": "Nothing is captured here; the inputs and outputs are in S3."},
 }

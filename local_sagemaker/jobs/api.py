@@ -1,4 +1,4 @@
-"""The operations of training and processing jobs."""
+"""The operations of training, processing and transform jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from local_sagemaker import tags
 from local_sagemaker.api import Call, operation, page
 from local_sagemaker.errors import ValidationException
-from local_sagemaker.jobs import processing, states, training
+from local_sagemaker.jobs import processing, states, training, transform
 from local_sagemaker.jobs.service import find
 
 
@@ -63,6 +63,27 @@ def stop_processing_job(call: Call) -> None:
 @operation("DeleteProcessingJob")
 def delete_processing_job(call: Call) -> None:
     _delete(call, processing.KIND)
+
+
+@operation("CreateTransformJob")
+def create_transform_job(call: Call) -> dict[str, Any]:
+    return {"TransformJobArn": call.platform.jobs.create(call, transform.KIND)}
+
+
+@operation("DescribeTransformJob")
+def describe_transform_job(call: Call) -> dict[str, Any]:
+    return transform.describe(find(call, transform.KIND))
+
+
+@operation("ListTransformJobs")
+def list_transform_jobs(call: Call) -> dict[str, Any]:
+    records = call.platform.store.list(transform.KIND, call.region)
+    return page(call, records, transform.summary, "TransformJobSummaries")
+
+
+@operation("StopTransformJob")
+def stop_transform_job(call: Call) -> None:
+    call.platform.jobs.request_stop(transform.KIND, find(call, transform.KIND))
 
 
 def _delete(call: Call, kind: str) -> None:

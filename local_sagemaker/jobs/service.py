@@ -7,12 +7,12 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from local_sagemaker import tags
+from local_sagemaker import models, tags
 from local_sagemaker.api import Call
 from local_sagemaker.errors import ResourceInUse, ValidationException
-from local_sagemaker.jobs import failures, states, training
+from local_sagemaker.jobs import failures, states, training, transform
 from local_sagemaker.jobs.runner import Runner
 from local_sagemaker.objects import ObjectError
 from local_sagemaker.roles import CannotAssume
@@ -30,6 +30,17 @@ RETRY_SECONDS = 1.0
 Key = tuple[str, str, str]
 
 
+class JobRunner(Protocol):
+    """What takes one job to its end."""
+
+    abandoned: bool
+
+    def run(self) -> None: ...
+    def salvage(self) -> None: ...
+    def request_stop(self) -> None: ...
+    def abandon(self) -> None: ...
+
+
 class Jobs:
     """Runs at most ``parallel`` jobs at a time, first come first served; the others wait as Pending.
 
@@ -44,7 +55,7 @@ class Jobs:
         self._parallel = parallel
         self._lock = threading.Lock()
         self._waiting: deque[Key] = deque()
-        self._running: dict[Key, Runner] = {}
+        self._running: dict[Key, JobRunner] = {}
         self._listeners: list[Callable[[Key], None]] = []
         self._closing = threading.Event()
 
@@ -62,7 +73,7 @@ class Jobs:
                 if record.body["SecondaryStatus"] == "Pending" and record.body["Status"] == "InProgress":
                     self._waiting.append(key)
                 else:
-                    Runner(self._platform, record, self.grace, self.sync_interval).salvage()
+                    self._runner(record).salvage()
                     self._fail(key, failures.INTERRUPTED)
         self._dispatch()
 
@@ -85,10 +96,14 @@ class Jobs:
         tag_list = request.pop("Tags", None)
         module.check(request)
         tags.check(tag_list)
-        try:
-            platform.roles.check(request["RoleArn"])
-        except CannotAssume as error:
-            raise ValidationException(str(error)) from None
+        more: dict[str, Any] = {}
+        if kind == transform.KIND:  # it has its model's role, and runs even if the model is deleted meanwhile
+            more["Plan"] = models.launch_plan(call, request["ModelName"])
+        else:
+            try:
+                platform.roles.check(request["RoleArn"])
+            except CannotAssume as error:
+                raise ValidationException(str(error)) from None
         if kind == training.KIND:
             self._check_inputs(call)
         name = request[module.NAME]
@@ -98,6 +113,7 @@ class Jobs:
         body = {
             "Request": request,
             "Arn": arn,
+            **more,
             **states.first("Starting" if free else "Pending", platform.clock.time()),
         }
         with platform.store.transaction():
@@ -147,6 +163,13 @@ class Jobs:
             if not found:
                 raise ValidationException(failures.no_objects(source["S3Uri"], call.region, role_arn))
 
+    def _runner(self, record: Record) -> JobRunner:
+        if record.kind == transform.KIND:
+            from local_sagemaker.transforms.runner import TransformRunner  # the room of serving containers needs this
+
+            return TransformRunner(self._platform, record, self.grace)
+        return Runner(self._platform, record, self.grace, self.sync_interval)
+
     def _dispatch(self) -> None:
         """Start waiting jobs while there are free slots."""
         while True:
@@ -157,11 +180,11 @@ class Jobs:
                 record = self._platform.store.get(*key)
                 if record is None:  # deleted while it waited
                     continue
-                runner = Runner(self._platform, record, self.grace, self.sync_interval)
+                runner = self._runner(record)
                 self._running[key] = runner
             threading.Thread(target=self._work, args=(key, runner), name=f"job {key[2]}", daemon=True).start()
 
-    def _work(self, key: Key, runner: Runner) -> None:
+    def _work(self, key: Key, runner: JobRunner) -> None:
         try:
             runner.run()
         except failures.JobFailed as failure:

@@ -1,9 +1,10 @@
 """How a job's state changes: stored first, then told to EventBridge, both or neither.
 
-A job's record has the kind ``training-job`` or ``processing-job``, the job's name in lower case, and the body
-``Request``, ``Arn``, ``Status``, ``SecondaryStatus``, ``Transitions`` and, once they are known, ``StartTime``,
-``EndTime``, ``FailureReason``, ``ExitMessage``, ``FinalMetricDataList``. Times are seconds since the epoch. Processing
-jobs have no secondary status on AWS; theirs tells the queue where they are.
+A job's record has the kind ``training-job``, ``processing-job`` or ``transform-job``, the job's name in lower case, and
+the body ``Request``, ``Arn``, ``Status``, ``SecondaryStatus``, ``Transitions`` and, once they are known, ``StartTime``,
+``EndTime``, ``FailureReason``, ``ExitMessage``, ``FinalMetricDataList``. Times are seconds since the epoch. Only
+training jobs have a secondary status on AWS; that of the others tells the queue where they are. A transform job's body
+also has ``Plan`` (:func:`local_sagemaker.models.launch_plan`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from local_sagemaker.jobs import processing, training
+from local_sagemaker import tags
+from local_sagemaker.jobs import processing, training, transform
 from local_sagemaker.store import Record
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
 
-KINDS: dict[str, ModuleType] = {training.KIND: training, processing.KIND: processing}
+KINDS: dict[str, ModuleType] = {module.KIND: module for module in (training, processing, transform)}
 
 RUNNING = ("InProgress", "Stopping")
 ENDED = ("Completed", "Failed", "Stopped")
@@ -28,6 +30,7 @@ _MESSAGES = {
     "Pending": "Training job waiting for capacity",
     "Downloading": "Downloading input data",
     "Training": "Training image download completed. Training in progress.",
+    "Transforming": "Sending the input data to the model",
     "Uploading": "Uploading generated training model",
     "Stopping": "Stopping the training job",
     "Completed": "Training job completed",
@@ -51,7 +54,7 @@ def change(
     """Move a job to ``secondary`` and, when given, to the primary ``status``; ``more`` is put into its body.
 
     A job that is being stopped stays Stopping until it ends, and a job that has ended stays as it is. As on AWS an
-    event tells of a training job's secondary statuses, and of a processing job's status only.
+    event tells of a training job's secondary statuses, and of another job's status only.
     """
     before: tuple[str, str] = ("", "")
 
@@ -90,4 +93,7 @@ def _visible(kind: str, body: dict[str, Any]) -> tuple[str, str]:
 def publish(platform: Platform, record: Record) -> None:
     """Send the event of a job's present state."""
     module = KINDS[record.kind]
-    platform.events.publish("aws.sagemaker", module.EVENT, module.event(record), [record.body["Arn"]], record.region)
+    detail = module.event(record)
+    if "Tags" in detail:
+        detail["Tags"] = tags.of(platform.store, record.region, record.body["Arn"])
+    platform.events.publish("aws.sagemaker", module.EVENT, detail, [record.body["Arn"]], record.region)

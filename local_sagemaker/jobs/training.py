@@ -223,7 +223,7 @@ def summary(record: Record) -> dict[str, Any]:
 
 
 def event(record: Record) -> dict[str, Any]:
-    """The detail of the EventBridge event: the description, its times in milliseconds."""
+    """The detail of the EventBridge event: the description, its times in milliseconds; the sender adds the tags."""
     detail = describe(record)
     for name in ("CreationTime", "LastModifiedTime", "TrainingStartTime", "TrainingEndTime"):
         if name in detail:
@@ -235,5 +235,5 @@ def event(record: Record) -> dict[str, Any]:
     detail["FinalMetricDataList"] = [
         {**metric, "Timestamp": round(metric["Timestamp"] * 1000)} for metric in detail.get("FinalMetricDataList", [])
     ]
-    detail["Tags"] = record.body.get("Tags", {})
+    detail["Tags"] = {}
     return detail

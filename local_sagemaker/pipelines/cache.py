@@ -23,6 +23,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "AlgorithmSpecification", "CheckpointConfig", "DebugHookConfig", "DebugRuleConfigurations", "Environment",
         "HyperParameters", "InputDataConfig",
     ),
+    "Transform": ("DataProcessing", "Environment", "ModelName", "TransformInput"),
     # of a Lambda step, AWS documents no list: everything that it sends and expects
     "Lambda": ("FunctionArn", "Arguments", "OutputParameters"),
 }  # fmt: skip

@@ -28,19 +28,18 @@ from local_sagemaker.pipelines.shapes import check_property, check_request
 VERSION = "2020-12-01"
 LONGEST = 1_048_576
 
-EXECUTED = ("Processing", "Training", "RegisterModel", "Model", "Lambda", "Condition", "Fail")
+EXECUTED = ("Processing", "Training", "Transform", "RegisterModel", "Model", "Lambda", "Condition", "Fail")
 #: Step types that SageMaker knows and this server does not run, and why or what to use instead.
 NOT_EXECUTED = {
     "AutoML": "", "Bedrock": "", "Callback": "", "Cleanup": "", "EMR": "", "EMRServerless": "", "Athena": "",
     "ForEach": "", "InferenceComponent": "", "Job": "", "Lineage": "", "NotebookJob": "", "Tuning": "",
-    "Transform": "use a Processing step",
     "Endpoint": "it carries no deployment configuration; deploy from a Lambda step",
     "EndpointConfig": "it carries no deployment configuration; deploy from a Lambda step",
     "QualityCheck": "SageMaker Model Monitor is closed to new customers",
     "ClarifyCheck": "SageMaker Clarify is closed to new customers",
 }  # fmt: skip
-JOB_STEPS = ("Processing", "Training")
-_RETRIED = ("Processing", "Training", "RegisterModel", "Model")
+JOB_STEPS = ("Processing", "Training", "Transform")
+_RETRIED = (*JOB_STEPS, "RegisterModel", "Model")
 
 EXECUTION_VARIABLES = (
     "StartDateTime", "CurrentDateTime", "PipelineName", "PipelineArn", "PipelineExecutionId", "PipelineExecutionArn",
@@ -58,6 +57,7 @@ _COMMON = {"Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description
 _MEMBERS = {
     "Processing": _COMMON | {"CacheConfig", "RetryPolicies", "PropertyFiles"},
     "Training": _COMMON | {"CacheConfig", "RetryPolicies"},
+    "Transform": _COMMON | {"CacheConfig", "RetryPolicies"},
     "RegisterModel": _COMMON | {"RetryPolicies"},
     "Model": _COMMON | {"RetryPolicies"},
     "Lambda": _COMMON | {"CacheConfig", "FunctionArn", "OutputParameters"},

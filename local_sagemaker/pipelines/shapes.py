@@ -16,6 +16,7 @@ from local_sagemaker.pipelines.expressions import is_expression
 REQUESTS = {
     "Processing": ("CreateProcessingJob", "ProcessingJobName", "DescribeProcessingJob"),
     "Training": ("CreateTrainingJob", "TrainingJobName", "DescribeTrainingJob"),
+    "Transform": ("CreateTransformJob", "TransformJobName", "DescribeTransformJob"),
     "RegisterModel": ("CreateModelPackage", "ModelPackageName", "DescribeModelPackage"),
     "Model": ("CreateModel", "ModelName", "DescribeModel"),
 }

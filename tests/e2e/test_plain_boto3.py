@@ -34,6 +34,7 @@ def factory(make_factory: Callable[..., Factory]) -> Factory:
     return make_factory("plain", {"broken": 24, "dusty": 20, "whole": 30})
 
 
+@pytest.mark.timeout(600)
 def test_from_definition_to_answer(factory: Factory) -> None:
     definition = factory.command("pipeline", "build").stdout
     server = factory.json("local", "up")
@@ -126,6 +127,8 @@ def test_from_definition_to_answer(factory: Factory) -> None:
         runtime.invoke_endpoint(EndpointName=name, ContentType="image/png", Body=b"not an image")
     assert refused.value.response["OriginalStatusCode"] == 400
 
+    check_batch_transform(sagemaker, s3, factory, name, account)
+
     # An endpoint that is deleted while its package is approved comes back: taking the approval back comes first.
     sagemaker.update_model_package(ModelPackageArn=package["ModelPackageArn"], ModelApprovalStatus="Rejected")
     config = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
@@ -134,3 +137,56 @@ def test_from_definition_to_answer(factory: Factory) -> None:
     wait_for("the endpoint's end", lambda: not sagemaker.list_endpoints(NameContains=name)["Endpoints"])
     sagemaker.delete_pipeline(PipelineName=name, ClientRequestToken="d" * 32)
     assert sagemaker.list_pipelines(PipelineNamePrefix=name)["PipelineSummaries"] == []
+
+
+def check_batch_transform(sagemaker: Any, s3: Any, factory: Factory, name: str, account: str) -> None:
+    """The endpoint's model over a folder of images: one answer an image, the same as the endpoint gives.
+
+    One file that is no image fails the job, by name, and costs only its own answer.
+    """
+    config = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
+    model = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"][0]["ModelName"]
+    bucket = f"many-images-{account}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
+    images = sorted((factory.folder / "images").glob("*/*.png"))
+    assert len(images) == 74
+    for image in images:
+        s3.put_object(Bucket=bucket, Key=f"in/{image.parent.name}/{image.name}", Body=image.read_bytes())
+
+    def run(job: str) -> Any:
+        sagemaker.create_transform_job(
+            TransformJobName=job,
+            ModelName=model,
+            TransformInput={
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/in/"}},
+                "ContentType": "application/x-image",
+            },
+            TransformOutput={"S3OutputPath": f"s3://{bucket}/{job}", "Accept": "application/json"},
+            TransformResources={"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+        )
+        return wait_for("the end of the transform job", lambda: _ended_job(sagemaker, job))
+
+    def answers(job: str) -> dict[str, Any]:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{job}/")
+        keys = [found["Key"] for page in pages for found in page["Contents"]]
+        return {
+            key.removeprefix(f"{job}/"): json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            for key in keys
+        }
+
+    job = run("all-images")
+    assert job["TransformJobStatus"] == "Completed", job["FailureReason"]
+    found = answers("all-images")
+    assert set(found) == {f"{image.parent.name}/{image.name}.out" for image in images}
+    assert {one["predicted_label"] for one in found.values()} <= {"broken", "dusty", "whole"}
+
+    s3.put_object(Bucket=bucket, Key="in/broken/readme.txt", Body=b"no image")
+    job = run("with-a-text")
+    assert job["TransformJobStatus"] == "Failed"
+    assert "1 of 75 inputs failed" in job["FailureReason"] and "bad_image" in job["FailureReason"]
+    assert answers("with-a-text") == found
+
+
+def _ended_job(sagemaker: Any, job: str) -> Any:
+    about = sagemaker.describe_transform_job(TransformJobName=job)
+    return None if about["TransformJobStatus"] in ("InProgress", "Stopping") else about

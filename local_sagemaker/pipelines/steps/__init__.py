@@ -10,6 +10,7 @@ from local_sagemaker.pipelines.steps.base import Context, Outcome
 ACTIONS: dict[str, Callable[[Context], Outcome]] = {
     "Processing": jobs.act,
     "Training": jobs.act,
+    "Transform": jobs.act,
     "RegisterModel": models.register,
     "Model": models.create,
     "Lambda": functions.act,

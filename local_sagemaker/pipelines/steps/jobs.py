@@ -1,18 +1,18 @@
-"""Processing and Training steps: a job each, or an earlier result from the cache."""
+"""Processing, Training and Transform steps: a job each, or an earlier result from the cache."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from local_sagemaker.errors import ApiError
-from local_sagemaker.jobs import processing, states, training
+from local_sagemaker.jobs import processing, states, training, transform
 from local_sagemaker.pipelines import cache, names
 from local_sagemaker.pipelines.definition import Step
 from local_sagemaker.pipelines.shapes import REQUESTS
 from local_sagemaker.pipelines.steps.base import Began, Context, Outcome, Succeeded
 from local_sagemaker.store import Record
 
-KINDS = {"Processing": processing.KIND, "Training": training.KIND}
+KINDS = {"Processing": processing.KIND, "Training": training.KIND, "Transform": transform.KIND}
 
 
 def choose_name(execution_id: str, step: Step) -> str:

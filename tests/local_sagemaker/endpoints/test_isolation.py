@@ -66,4 +66,4 @@ def test_without_a_namespace_isolation_is_refused_and_said(tmp_path: Path) -> No
     )
     plan = {"Image": "image", "Environment": {}, "RoleArn": "arn", "Isolated": True}
     with pytest.raises(CannotLaunch, match="Network isolation of production variant main is not possible here"):
-        launch(platform, plan, "main", tmp_path, "ap-southeast-1", print)
+        launch(platform, plan, "production variant main", tmp_path, "ap-southeast-1", print)

@@ -69,6 +69,8 @@ class LocalSageMaker:
             assert self._news.wait_for(lambda: (kind, name) in self._ended, PATIENCE), f"{name} did not end"
         if kind == "training-job":
             return self("DescribeTrainingJob", TrainingJobName=name)
+        if kind == "transform-job":
+            return self("DescribeTransformJob", TransformJobName=name)
         return self("DescribeProcessingJob", ProcessingJobName=name)
 
     def until(self, condition: Callable[[], object], what: str) -> None:

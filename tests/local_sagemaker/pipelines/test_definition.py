@@ -51,8 +51,8 @@ def words(text: str) -> str:
         (definition([run_step("A b")]), "the step name 'A b' must be"),
         (definition([{"Name": "A", "Type": "Magic", "Arguments": {}}]), "step A: unknown Type 'Magic'; known are"),
         (
-            definition([{"Name": "A", "Type": "Transform", "Arguments": {}}]),
-            "step A: steps of type Transform are not supported by the local SageMaker (use a Processing step)",
+            definition([{"Name": "A", "Type": "Endpoint", "Arguments": {}}]),
+            "step A: steps of type Endpoint are not supported by the local SageMaker (it carries no deployment",
         ),
         (
             definition([{"Name": "A", "Type": "Callback", "Arguments": {}}]),
