@@ -1,11 +1,12 @@
 """Requests and answers of the endpoint: content types and error codes.
 
 Request: an image (``image/jpeg``, ``image/png``, ``image/webp``, ``application/x-image``), or JSON
-``{"image": "<base64>"}``, ``{"image_url": "https://…"}``, ``{"instances": [{…}, …]}``, or ``application/jsonlines`` with one
-of the first two documents a line. The body may be gzip (``Content-Encoding``).
+``{"image": "<base64>"}``, ``{"image_url": "https://…"}``, ``{"instances": [{…}, …]}``, or ``application/jsonlines``
+with one of the first two documents a line. The body may be gzip (``Content-Encoding``).
 
-Answer: ``{"predicted_label": "…", "confidence": 0.97, "probabilities": {…}}``; for a batch ``{"predictions": [{…}, …]}``;
-for JSON Lines an answer or an error a line. Bad input is a 4xx with ``{"error": {"code", "message"}}``.
+Answer: ``{"predicted_label": "…", "confidence": 0.97, "probabilities": {…}}``; for a batch
+``{"predictions": [{…}, …]}``; for JSON Lines an answer or an error a line. Bad input is a 4xx with
+``{"error": {"code", "message"}}``.
 """
 
 from __future__ import annotations

@@ -39,8 +39,7 @@ def start(tmp_path: Path, start_server: Start, text: str = WHO, workers: int = 2
     code = tmp_path / "model" / "code"
     code.mkdir(parents=True, exist_ok=True)
     (code / "inference.py").write_text(textwrap.dedent(text))
-    server = start_server(tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS=str(workers), **environment)
-    return server
+    return start_server(tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS=str(workers), **environment)
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
