@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+import uvloop
 
 from contracts import container
 from contracts.errors import FactoryError
@@ -45,7 +46,12 @@ def run(listener: socket.socket, options: ServerOptions, image_options: Options,
     path = module.find(model_dir)
     # The toolkit never calls a user module twice at a time in one process: its code need not stand that.
     threads = options.threads or (1 if path else max(1, machine.cpus() // options.workers))
-    return asyncio.run(_Worker(listener, options, image_options, number, model_dir, path, threads).serve())
+
+    async def serve() -> int:
+        return await _Worker(listener, options, image_options, number, model_dir, path, threads).serve()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve())
 
 
 class _Server(uvicorn.Server):
@@ -82,7 +88,7 @@ class _Worker:
             uvicorn.Config(
                 self._application,
                 http=protocol.limited(options.max_header_bytes, options.read_seconds),
-                loop="asyncio",
+                loop="none",  # the one that runs this
                 ws="none",
                 lifespan="off",
                 access_log=False,
