@@ -2,7 +2,7 @@
 
 Request: an image (``image/jpeg``, ``image/png``, ``image/webp``, ``application/x-image``), or JSON
 ``{"image": "<base64>"}``, ``{"image_url": "https://…"}``, ``{"instances": [{…}, …]}``, or ``application/jsonlines``
-with one of the first two documents a line. The body may be gzip (``Content-Encoding``).
+with one of the first two documents a line. The body may be gzip.
 
 Answer: ``{"predicted_label": "…", "confidence": 0.97, "probabilities": {…}}``; for a batch
 ``{"predictions": [{…}, …]}``; for JSON Lines an answer or an error a line. Bad input is a 4xx with

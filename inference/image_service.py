@@ -39,7 +39,8 @@ class ImageService:
         handler, record = self._handler, call.record
         with record.stage("decode"):
             body = call.body
-            if (call.header("content-encoding") or "").strip().lower() == "gzip":
+            # SageMaker passes no Content-Encoding on; no image and no JSON document begins with gzip's two bytes.
+            if (call.header("content-encoding") or "").strip().lower() == "gzip" or body[:2] == b"\x1f\x8b":
                 body = unzip(body, handler.options.max_body_bytes)
             request = handler.input_fn(body, call.header("content-type"))
             pixels, request = handler.decode(request, self._predictor)

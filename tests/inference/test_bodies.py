@@ -61,6 +61,7 @@ def test_a_gzip_body_is_unpacked(server: ServerProcess) -> None:
     for body in (gzip.compress(WHITE), gzip.compress(WHITE[:10]) + gzip.compress(WHITE[10:])):
         status, answer = post(server, body, Content_Encoding="gzip")
         assert (status, json.loads(answer)["predicted_label"]) == (200, "light")
+        assert post(server, body)[0] == 200  # SageMaker passes the header on to no container
 
 
 @pytest.mark.parametrize(

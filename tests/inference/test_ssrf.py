@@ -1,8 +1,8 @@
 """A table of ways to make ``image_url`` reach where it must not, against real sockets: no leak; and the good one works.
 
-The network of these tests: whatever address is connected to, a canary on loopback answers with an image, over TLS and
-with a certificate that is trusted. So nothing but the fetcher's own rules stands between an attack and a leak. A leak is a
-connection to an address that is not public, or an image for an attack.
+The network of these tests: whatever address is connected to, a canary on loopback answers with an image, over TLS
+and with a certificate that is trusted. So nothing but the fetcher's own rules stands between an attack and a leak. A
+leak is a connection to an address that is not public, or an image for an attack.
 """
 
 from __future__ import annotations
