@@ -125,7 +125,7 @@ class Application:
     async def _ping(self, send: Send) -> None:
         reason = self._why_not()
         if reason is None:
-            await _respond(send, 200, b"")
+            await _respond(send, 200, b"", content_type="")
         else:
             await _respond(send, 503, error_body("not_ready", reason))
 
@@ -309,7 +309,7 @@ async def _respond(
     content_type: str = invocation.JSON,
 ) -> None:
     own = [(b"content-length", str(len(body)).encode())]
-    if body:
+    if content_type:
         own.append((b"content-type", content_type.encode("latin-1")))
     await send({"type": "http.response.start", "status": status, "headers": [*own, *(headers or [])]})
     await send({"type": "http.response.body", "body": body})

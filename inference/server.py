@@ -73,6 +73,7 @@ def _install_requirements(environment: Mapping[str, str]) -> None:
 
     target = requirements.install(container.base() / "model", environment)
     if target is None:
+        os.environ[_INSTALLED] = "1"  # workers need not look again
         return
     paths = [str(target), *filter(None, [environment.get("PYTHONPATH")])]
     sys.stdout.flush()

@@ -79,6 +79,11 @@ DIFFERENCES: dict[str, Difference] = {
         " late, ping is 503.",
         "A request that hangs must be seen.",
     ),
+    "multipart": Difference(
+        "A multipart form is taken apart; `input_fn` then gets nothing.",
+        "`input_fn` gets the whole body, and its boundary in the content type.",
+        "What was sent can be read.",
+    ),
     "context": Difference(
         "One context for all requests of a worker.", "One for each request.", "Threads never see each other's headers."
     ),

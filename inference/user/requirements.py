@@ -1,17 +1,17 @@
 """``code/requirements.txt``: installed with pip when the server starts, as the toolkit does.
 
-Where the environment can be written to, pip installs into it. Where it cannot (a read-only root, another user), what is
-missing goes to a folder under the temporary one, which comes first on the search path of the processes that serve.
+What is missing goes to a folder under the temporary one, which comes first on the search path of the processes that
+serve: the root may be read-only, and the server's own environment stays as it was built.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ _TAIL_LINES = 3
 
 
 def install(model_dir: Path, environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Install the bundle's requirements; the folder that must come first on the search path, if there is one.
+    """Install the bundle's requirements; the folder that must come first on the search path, if one was made.
 
     Raises:
         UserModuleError: pip is missing or failed.
@@ -41,16 +41,32 @@ def install(model_dir: Path, environment: Mapping[str, str] = os.environ) -> Pat
         )
     pip = _pip()
     print(f"inference.server: installing {CODE}/{FILE}", flush=True)
-    if os.access(sysconfig.get_path("purelib"), os.W_OK):
-        _run([*pip, "install", "--disable-pip-version-check", "-r", str(path)])
-        return None
     # Nothing is missing: then nothing needs a network.
-    satisfied = [*pip, "install", "--disable-pip-version-check", "--dry-run", "--no-index", "-r", str(path)]
-    if subprocess.run(satisfied, capture_output=True, check=False).returncode == 0:
+    if _satisfied([*pip, "install", "--dry-run", "--no-index", "--quiet", "--report", "-", "-r", str(path)]):
         return None
     target = Path(tempfile.mkdtemp(prefix="requirements-"))
-    _run([*pip, "install", "--disable-pip-version-check", "--no-cache-dir", "--target", str(target), "-r", str(path)])
+    _run(
+        [
+            *pip,
+            "install",
+            "--disable-pip-version-check",
+            "--no-cache-dir",
+            "--no-compile",
+            "--target",
+            str(target),
+            "-r",
+            str(path),
+        ]
+    )
     return target
+
+
+def _satisfied(dry_run: list[str]) -> bool:
+    done = subprocess.run(dry_run, capture_output=True, check=False)
+    try:
+        return done.returncode == 0 and not json.loads(done.stdout)["install"]
+    except (ValueError, KeyError, TypeError):  # a pip without reports
+        return False
 
 
 def _pip() -> list[str]:

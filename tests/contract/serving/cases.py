@@ -150,7 +150,7 @@ CASES = [
     made("defaults", b"3", JSON),
     made("defaults", b'"ab"', JSON, **different("errors", 500, "internal")),
     made("defaults", b"1,2\n3,4", CSV),
-    made("defaults", b"1.5,2\n3,4", CSV, CSV),
+    made("defaults", b"1.5,2\n3,4", CSV, CSV, **different("bodies", 500, "internal")),  # columns of two types
     made("defaults", npy(MATRIX), NPY, name="defaults: npy"),
     made("defaults", npy(MATRIX.T), NPY, name="defaults: npy in Fortran order"),
     made("defaults", npy(np.array([1.5, 2.5], np.float32)), NPY, CSV, name="defaults: npy float32 to csv"),
@@ -194,7 +194,13 @@ CASES = [
     made("stages", "é".encode(), JSON),
     made("stages", b"x"),
     made("stages", b"", "text/plain"),
-    made("stages", b"x", "multipart/form-data; boundary=b", "text/html;q=0.5, */*"),
+    made(
+        "stages", b"x", "multipart/form-data; boundary=b",
+        **different(
+            "multipart", 200, b'["bytearray", "x", "multipart/form-data; boundary=b", "model", "application/json"]'
+        ),
+    ),
+    made("stages", b"x", "a/b", "text/html;q=0.5, */*"),
     made("stages", b"x", "a/b", headers={"X-Other": "1"}),
     # What they may return.
     *(
