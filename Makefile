@@ -13,7 +13,7 @@ PYTEST  := $(BIN)/python -m pytest
 JOBS    ?= 4
 
 .PHONY: help run env test lint types imports unit test-terraform test-docker test-browser test-slow test-aws \
-        images images-check lock golden schema clean
+        images images-check lock serving-fixtures golden schema clean
 
 help:  ## This list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ lock: env  ## Resolve every extra again into requirements/*.txt (needs uv).
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --all-extras \
 	  -c requirements/constraints.txt pyproject.toml -o $(LOCK)
 	$(BIN)/python requirements/images.py
+
+serving-fixtures: env  ## Record what the stock inference toolkit answers (needs Java and root).
+	$(BIN)/python tests/contract/serving/record.py $(or $(TOOLKIT),build/toolkit)
 
 golden: env  ## Write the golden definitions again, after a change that was meant.
 	$(BIN)/python tests/pipeline_definition/update_golden.py

@@ -71,6 +71,14 @@ class ReleaseSettings:
     max_body_bytes: int
     max_pixels: int
     max_instances_per_request: int
+    max_frames: int
+    max_json_depth: int
+    max_headers: int
+    max_header_bytes: int
+    queue: int
+    deadline_seconds: int
+    read_seconds: int
+    log_share: float
     strategy: str
     percent: int
     bake_minutes: int
@@ -83,9 +91,8 @@ class ReleaseSettings:
         """The object's value. A whole number has no fraction, as Terraform's ``jsonencode`` writes it."""
         value = asdict(self)
         value["image_url_hosts"] = list(self.image_url_hosts)
-        value["capture_share"] = (
-            int(self.capture_share) if self.capture_share == int(self.capture_share) else self.capture_share
-        )
+        for name in ("capture_share", "log_share"):
+            value[name] = int(value[name]) if value[name] == int(value[name]) else value[name]
         return value
 
     @classmethod

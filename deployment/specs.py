@@ -41,6 +41,14 @@ def environment(settings: ReleaseSettings) -> dict[str, str]:
         invocation.MAX_BODY_VARIABLE: str(settings.max_body_bytes),
         invocation.MAX_PIXELS_VARIABLE: str(settings.max_pixels),
         invocation.MAX_INSTANCES_VARIABLE: str(settings.max_instances_per_request),
+        invocation.MAX_FRAMES_VARIABLE: str(settings.max_frames),
+        invocation.MAX_JSON_DEPTH_VARIABLE: str(settings.max_json_depth),
+        invocation.MAX_HEADERS_VARIABLE: str(settings.max_headers),
+        invocation.MAX_HEADER_BYTES_VARIABLE: str(settings.max_header_bytes),
+        invocation.QUEUE_VARIABLE: str(settings.queue),
+        invocation.DEADLINE_VARIABLE: str(settings.deadline_seconds),
+        invocation.READ_VARIABLE: str(settings.read_seconds),
+        invocation.LOG_SHARE_VARIABLE: f"{settings.log_share:g}",
         invocation.IMAGE_URL_HOSTS_VARIABLE: ",".join(settings.image_url_hosts),
     }
 

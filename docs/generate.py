@@ -1,4 +1,4 @@
-"""Writes the pages that follow from the code: ``python docs/generate.py`` (docs/commands.md and docs/settings.md).
+"""Writes the pages that follow from the code: ``python docs/generate.py`` (:data:`PAGES`).
 
 A test fails when one of them is not what this writes.
 """
@@ -21,6 +21,7 @@ if str(ROOT) not in sys.path:
 from contracts import settings  # noqa: E402
 from contracts.settings import rules  # noqa: E402
 from cv_factory.cli import app  # noqa: E402
+from docs import serving  # noqa: E402
 from docs.meanings import MEANINGS, SECTIONS  # noqa: E402
 
 WRITTEN = "<!-- Written by docs/generate.py; change that, or the code it reads. -->\n"
@@ -173,7 +174,12 @@ def settings_page() -> str:
     return "\n".join(parts) + "\n"
 
 
-PAGES = {"commands.md": commands_page, "settings.md": settings_page}
+PAGES = {
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "serving.md": lambda: serving.page(WRITTEN),
+    "openapi.json": serving.openapi_file,
+}
 
 if __name__ == "__main__":
     for page, write in PAGES.items():

@@ -9,29 +9,28 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from contracts import invocation
-from contracts.errors import UsageError
 from inference.errors import RequestError
 from inference.fetch import Fetcher
-from inference.images import Limits
+from inference.images import Limits, Pixels
+from inference.limits import max_body_bytes, positive
 from inference.predictor import DEFAULT_LIMITS, Prediction, Predictor
+from inference.wire import DEFAULT_JSON_DEPTH, check_accept, dump, parse, too_large
 
 DEFAULT_MAX_INSTANCES = 64
-
-#: All that a client is told of an error of ours; the log has the rest.
-INTERNAL_MESSAGE = "The request could not be answered; the server's log says why."
 
 #: Decimal places of the numbers in an answer.
 _DECIMALS = 6
 _KINDS = ("image", "image_url", "instances")
+
+SINGLE, BATCH, LINES = "single", "batch", "lines"
 
 
 class ImageSource(Protocol):
@@ -46,12 +45,14 @@ class Options:
 
     max_body_bytes: int = DEFAULT_LIMITS.max_bytes
     max_pixels: int = DEFAULT_LIMITS.max_pixels
+    max_frames: int = DEFAULT_LIMITS.max_frames
     max_instances: int = DEFAULT_MAX_INSTANCES
+    max_json_depth: int = DEFAULT_JSON_DEPTH
     image_url_hosts: tuple[str, ...] = ()
 
     @property
     def limits(self) -> Limits:
-        return Limits(max_bytes=self.max_body_bytes, max_pixels=self.max_pixels)
+        return Limits(max_bytes=self.max_body_bytes, max_pixels=self.max_pixels, max_frames=self.max_frames)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Options:
@@ -63,27 +64,38 @@ class Options:
         defaults = cls()
         hosts = environment.get(invocation.IMAGE_URL_HOSTS_VARIABLE, "")
         return cls(
-            max_body_bytes=_positive(environment, invocation.MAX_BODY_VARIABLE, defaults.max_body_bytes),
-            max_pixels=_positive(environment, invocation.MAX_PIXELS_VARIABLE, defaults.max_pixels),
-            max_instances=_positive(environment, invocation.MAX_INSTANCES_VARIABLE, defaults.max_instances),
+            max_body_bytes=max_body_bytes(environment),
+            max_pixels=positive(environment, invocation.MAX_PIXELS_VARIABLE, defaults.max_pixels),
+            max_frames=positive(environment, invocation.MAX_FRAMES_VARIABLE, defaults.max_frames),
+            max_instances=positive(environment, invocation.MAX_INSTANCES_VARIABLE, defaults.max_instances),
+            max_json_depth=positive(environment, invocation.MAX_JSON_DEPTH_VARIABLE, defaults.max_json_depth),
             image_url_hosts=tuple(host.strip().lower() for host in hosts.split(",") if host.strip()),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that was read: image files, and whether the answer is a batch."""
+    """A request that was read.
+
+    Attributes:
+        images: image files.
+        form: what the answer looks like: ``SINGLE`` one object, ``BATCH`` ``{"predictions": […]}``, ``LINES`` one
+            object a line.
+        errors: of ``LINES``, place of the line -> why it has no image.
+    """
 
     images: tuple[bytes, ...]
-    batch: bool
+    form: str = SINGLE
+    errors: Mapping[int, RequestError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The predictions for a :class:`Request`."""
+    """The predictions for a :class:`Request`, and the errors that stand in places of their own."""
 
     predictions: tuple[Prediction, ...]
-    batch: bool
+    form: str = SINGLE
+    errors: Mapping[int, RequestError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,9 +139,11 @@ class Handler:
             )
         if not body:
             raise RequestError("empty_body", "The request has no body; send an image or a JSON document.")
+        if media_type == invocation.JSON_LINES:
+            return self._read_lines(body)
         if media_type == invocation.JSON:
-            return self._read_document(_parse(body))
-        return Request((body,), batch=False)
+            return self._read_document(parse(body, self.options.max_json_depth))
+        return Request((body,), SINGLE)
 
     def predict_fn(self, request: Request, model: Predictor) -> Answer:
         """The predictions for the request's images, in their order.
@@ -137,15 +151,31 @@ class Handler:
         Raises:
             RequestError: an image cannot be used; in a batch the message names its place.
         """
-        if not request.batch:
-            return Answer(tuple(model.predict(request.images)), batch=False)
-        pixels = []
-        for index, image in enumerate(request.images):
+        return self.infer(*self.decode(request, model), model)
+
+    def decode(self, request: Request, model: Predictor) -> tuple[list[Pixels], Request]:
+        """The first half of :meth:`predict_fn`: what the network sees of each image, ``(S, S, C) uint8``.
+
+        The request comes back with the errors of those of its lines whose images cannot be used.
+        """
+        found: list[Pixels] = []
+        errors = dict(request.errors)
+        places = [place for place in range(len(request.images) + len(errors)) if place not in errors]
+        for place, image in zip(places, request.images, strict=True):
             try:
-                pixels.append(model.pixels(image))
+                found.append(model.pixels(image))
             except RequestError as error:
-                raise RequestError(error.code, f"instances[{index}]: {error.message}") from None
-        return Answer(tuple(model.predict_pixels(pixels)), batch=True)
+                if request.form == SINGLE:
+                    raise
+                if request.form == BATCH:
+                    raise RequestError(error.code, f"instances[{place}]: {error.message}") from None
+                errors[place] = error
+        return found, replace(request, errors=errors)
+
+    def infer(self, pixels: Sequence[Pixels], request: Request, model: Predictor) -> Answer:
+        """The second half of :meth:`predict_fn`: the network, on what :meth:`decode` found."""
+        predictions = model.predict_pixels(pixels) if pixels else []
+        return Answer(tuple(predictions), request.form, request.errors)
 
     def output_fn(self, answer: Answer, accept: str | None = None) -> tuple[bytes, str]:
         """The answer's body and its content type.
@@ -153,10 +183,37 @@ class Handler:
         Raises:
             RequestError: ``accept`` allows no content type that this handler can write.
         """
+        if answer.form == LINES:
+            check_accept(accept, (invocation.JSON_LINES, invocation.JSON))
+            usable = iter(answer.predictions)
+            lines = (
+                dump({"error": {"code": error.code, "message": error.message}} if error else _document(next(usable)))
+                for error in map(answer.errors.get, range(len(answer.predictions) + len(answer.errors)))
+            )
+            return b"\n".join(lines), invocation.JSON_LINES
         check_accept(accept)
         documents = [_document(prediction) for prediction in answer.predictions]
-        value: Any = {"predictions": documents} if answer.batch else documents[0]
-        return _dump(value), invocation.JSON
+        value: Any = {"predictions": documents} if answer.form == BATCH else documents[0]
+        return dump(value), invocation.JSON
+
+    def _read_lines(self, body: bytes) -> Request:
+        """One image of each line that is not empty. A line that cannot be used is an error, and the others are not."""
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        if not lines:
+            raise RequestError("empty_body", "The request has no lines; send one JSON document a line.")
+        if len(lines) > self.options.max_instances:
+            raise RequestError(
+                "too_many_instances",
+                f"The body has {len(lines)} lines; at most {self.options.max_instances} are accepted.",
+            )
+        found: list[bytes] = []
+        errors: dict[int, RequestError] = {}
+        for place, line in enumerate(lines):
+            try:
+                found.extend(self._read_items([parse(line, self.options.max_json_depth)], ""))
+            except RequestError as error:
+                errors[place] = error
+        return Request(tuple(found), LINES, errors)
 
     def _read_document(self, document: Any) -> Request:
         kinds = [name for name in _KINDS if name in document] if isinstance(document, dict) else []
@@ -166,8 +223,8 @@ class Handler:
                 'The JSON document must be an object with exactly one of "image", "image_url" and "instances".',
             )
         if kinds == ["instances"]:
-            return Request(self._read_instances(document["instances"]), batch=True)
-        return Request(tuple(self._read_items([document], "")), batch=False)
+            return Request(self._read_instances(document["instances"]), BATCH)
+        return Request(tuple(self._read_items([document], "")), SINGLE)
 
     def _read_instances(self, instances: Any) -> tuple[bytes, ...]:
         if not isinstance(instances, list) or not instances:
@@ -218,77 +275,12 @@ class Handler:
         return Fetcher(self.options.image_url_hosts, max_bytes=self.options.max_body_bytes)
 
 
-def check_accept(accept: str | None) -> None:
-    """Raise :class:`RequestError` unless the Accept header allows JSON (RFC 9110, section 12.5.1)."""
-    if accept is None or not accept.strip():
-        return
-    # The most specific range decides: application/json, then application/*, then */*.
-    quality: dict[str, float] = {}
-    for part in accept.split(","):
-        media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality[media_range] = _quality(parameters)
-    for media_range in (invocation.JSON, "application/*", "*/*"):
-        if media_range in quality:
-            if quality[media_range] > 0:
-                return
-            break
-    raise RequestError(
-        "not_acceptable", f"The Accept header is {accept[:100]!r}; answers are {', '.join(invocation.ACCEPTS)}."
-    )
-
-
-def error_body(code: str, message: str) -> bytes:
-    """The body of an error: ``{"error": {"code", "message"}}``."""
-    return _dump({"error": {"code": code, "message": message}})
-
-
-def too_large(size: int, limit: int) -> RequestError:
-    return RequestError("body_too_large", f"The body has {size} bytes; at most {limit} are accepted.")
-
-
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
-
-
 def _document(prediction: Prediction) -> dict[str, Any]:
     return {
         "predicted_label": prediction.label,
         "confidence": round(prediction.confidence, _DECIMALS),
         "probabilities": {name: round(value, _DECIMALS) for name, value in prediction.probabilities.items()},
     }
-
-
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        reason = f"it is not UTF-8 at byte {error.start}"
-    except json.JSONDecodeError as error:
-        reason = f"{error.msg} at character {error.pos}"
-    except RecursionError:
-        reason = "it is nested too deep"
-    except ValueError as error:
-        reason = str(error) if isinstance(error, _ConstantError) else "a number is too long"
-    raise RequestError("bad_json", f"The body is not JSON: {reason}.")
-
-
-class _ConstantError(ValueError):
-    """NaN or infinity, which Python's parser would take."""
-
-
-def _refuse_constant(name: str) -> Any:
-    raise _ConstantError(f"{name} is no JSON number")
 
 
 def _decode_base64(text: str, where: str) -> bytes:
@@ -299,12 +291,3 @@ def _decode_base64(text: str, where: str) -> bytes:
             "bad_base64",
             f'{where}"image" is not base64 (RFC 4648, section 4: no line breaks, no "data:" prefix).',
         ) from None
-
-
-def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name, "").strip()
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise UsageError(f"{name} is {text!r}; it must be a whole number of at least 1")
-    return int(text)

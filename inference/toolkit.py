@@ -19,8 +19,9 @@ from sagemaker_inference import (  # type: ignore[import-untyped]
 )
 
 from inference.errors import RequestError
-from inference.handler import INTERNAL_MESSAGE, Answer, Handler, Options, Request, error_body
+from inference.handler import Answer, Handler, Options, Request
 from inference.predictor import Predictor
+from inference.wire import INTERNAL_MESSAGE, error_body
 
 T = TypeVar("T")
 

@@ -112,6 +112,14 @@ class Serving(Section):
     max_body_mb: Annotated[int, Field(ge=1, le=25)]
     max_pixels: Annotated[int, Field(ge=1024, le=178_000_000)]
     max_images_per_request: Annotated[int, Field(ge=1, le=1024)]
+    max_frames: Annotated[int, Field(ge=1, le=1000)]
+    max_json_depth: Annotated[int, Field(ge=3, le=500)]
+    max_headers: Annotated[int, Field(ge=16, le=1000)]
+    max_header_kb: Annotated[int, Field(ge=4, le=64)]
+    queue: Annotated[int, Field(ge=0, le=10_000)]
+    deadline_seconds: Annotated[int, Field(ge=1, le=3600)]
+    read_seconds: Annotated[int, Field(ge=1, le=600)]
+    log_share: Share
 
 
 class Release(Section):

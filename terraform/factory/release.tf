@@ -22,6 +22,14 @@ locals {
     max_body_bytes            = local.settings.serving.max_body_mb * 1048576
     max_pixels                = local.settings.serving.max_pixels
     max_instances_per_request = local.settings.serving.max_images_per_request
+    max_frames                = local.settings.serving.max_frames
+    max_json_depth            = local.settings.serving.max_json_depth
+    max_headers               = local.settings.serving.max_headers
+    max_header_bytes          = local.settings.serving.max_header_kb * 1024
+    queue                     = local.settings.serving.queue
+    deadline_seconds          = local.settings.serving.deadline_seconds
+    read_seconds              = local.settings.serving.read_seconds
+    log_share                 = local.settings.serving.log_share
     strategy                  = local.settings.release.strategy
     percent                   = local.settings.release.percent
     bake_minutes              = local.settings.release.bake_minutes

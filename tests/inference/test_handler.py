@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from contracts import invocation
 from contracts.errors import ContractError, UsageError
 from inference.errors import RequestError
-from inference.handler import Handler, Options, check_accept, error_body
+from inference.handler import Handler, Options
 from inference.predictor import Predictor
+from inference.wire import check_accept, error_body
 from tests.inference import tiny
 
 WHITE, BLACK = tiny.picture(255), tiny.picture(0)
-JSON = "application/json"
+JSON, JSON_LINES = invocation.JSON, invocation.JSON_LINES
 
 
 def encoded(data: bytes) -> str:
@@ -48,6 +49,8 @@ def ask(
 ) -> Any:
     request = handler.input_fn(body, content_type)
     answer, media_type = handler.output_fn(handler.predict_fn(request, predictor), accept)
+    if media_type == JSON_LINES:
+        return [json.loads(line) for line in answer.splitlines()]
     assert media_type == JSON
     return json.loads(answer)
 

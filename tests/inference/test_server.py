@@ -219,12 +219,11 @@ def test_sigterm_finishes_the_request_in_flight(tmp_path: Path, start_server: St
         # The server answers requests in the order in which it saw them: when this one is answered, it has seen ours.
         assert server.request("GET", "/ping")[0] == 200
         server.process.send_signal(signal.SIGTERM)
-        refused = False
-        while not refused:  # it no longer listens
-            try:
-                socket.create_connection(("127.0.0.1", server.port), timeout=60).close()
-            except ConnectionRefusedError:
-                refused = True
+        while server.request("GET", "/ping")[0] != 503:  # the signal has arrived
+            pass
+        status, headers, text = server.request("POST", "/invocations", WHITE, Content_Type="image/png")
+        assert (status, json.loads(text)["error"]["code"]) == (503, "not_ready")
+        assert headers["retry-after"] == "1"
         connection.send(WHITE[10:])
         response = connection.getresponse()
         assert response.status == 200
