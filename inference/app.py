@@ -8,11 +8,11 @@ Hosting Services" and "… with Batch Transform".
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import traceback
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from contracts import invocation
@@ -88,7 +88,7 @@ class Application:
         self._unready = "The model is being loaded."
         self._draining = False
         self._pending = 0  # requests that have begun, and whose thread is not free again yet
-        self._late = 0  # threads that still work on a request whose deadline has passed
+        self._late: set[asyncio.Future[Any]] = set()  # a thread still works on them, and their deadline has passed
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -135,7 +135,7 @@ class Application:
             return "The server is being stopped."
         if self._service is None:
             return self._unready
-        if self._late >= self._threads:
+        if len(self._late) >= self._threads:
             return "Every thread works on a request whose deadline has passed."
         return None
 
@@ -148,7 +148,7 @@ class Application:
         }
 
     async def _invoke(self, scope: Scope, body: _Body, send: Send) -> None:
-        call = Call(b"", [], uuid.uuid4().hex)
+        call = Call(b"", [], os.urandom(16).hex())
         extra: list[tuple[bytes, bytes]] = [(b"x-request-id", call.request_id.encode())]
         status = 0
         try:
@@ -184,39 +184,49 @@ class Application:
             call.headers = self._headers(scope)
             service.check(call.headers)
             data = await self._read(call, body)
-            if data is None:
-                self._free()
-                return None
-            call.body = data
-            work = self.pool.submit(self._answer, service, call)
         except BaseException:
             self._free()
             raise
-        return await self._in_time(asyncio.wrap_future(work), work, until)
-
-    async def _in_time(self, answer: asyncio.Future[Reply | RequestError], work: Any, until: float) -> Reply:
-        """What the thread answers before ``until``; a thread that is late goes on, and counts as late until it ends."""
-        loop = asyncio.get_running_loop()
-        late = False
-
-        def ended(future: asyncio.Future[Any]) -> None:
-            if late:
-                self._late -= 1
+        if data is None:
             self._free()
+            return None
+        call.body = data
+        return await self._in_time(service, call, until)
 
-        answer.add_done_callback(ended)
-        await asyncio.wait([answer], timeout=max(0.0, until - loop.time()))
+    async def _in_time(self, service: Service, call: Call, until: float) -> Reply:
+        """What a thread answers before ``until``; one that is late goes on, and counts as late until it ends."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Reply | RequestError] = loop.create_future()
+
+        def work() -> None:
+            found = self._answer(service, call)
+            loop.call_soon_threadsafe(self._answered, answer, found)
+
+        timer = loop.call_at(until, self._expired, answer, self.pool.submit(work))
+        try:
+            found = await answer
+        finally:
+            timer.cancel()
+        if isinstance(found, RequestError):
+            raise found
+        return found
+
+    def _answered(self, answer: asyncio.Future[Reply | RequestError], found: Reply | RequestError) -> None:
+        self._free()
+        self._late.discard(answer)
+        if not answer.done():
+            answer.set_result(found)
+
+    def _expired(self, answer: asyncio.Future[Reply | RequestError], work: Future[None]) -> None:
         if answer.done():
-            found = answer.result()
-            if isinstance(found, RequestError):
-                raise found
-            return found
+            return
         if work.cancel():  # it had no thread yet
-            raise RequestError("overloaded", "The request waited too long for its turn; try again later.")
-        late = True
-        self._late += 1
-        seconds = self._options.deadline_seconds
-        raise RequestError("deadline_exceeded", f"The request was not answered within {seconds:g} s.")
+            self._free()
+            answer.set_result(RequestError("overloaded", "The request waited too long for its turn; try again later."))
+        else:
+            self._late.add(answer)
+            seconds = self._options.deadline_seconds
+            answer.set_result(RequestError("deadline_exceeded", f"The request was not answered within {seconds:g} s."))
 
     def _take(self) -> None:
         self._pending += 1

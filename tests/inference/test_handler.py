@@ -284,7 +284,7 @@ def test_options_come_from_the_environment() -> None:
             invocation.MAX_INSTANCES_VARIABLE: "",
             invocation.IMAGE_URL_HOSTS_VARIABLE: "A.example, b.example,,",
         }
-    ) == Options(1000, 2000, Options().max_instances, ("a.example", "b.example"))
+    ) == Options(max_body_bytes=1000, max_pixels=2000, image_url_hosts=("a.example", "b.example"))
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "1e6", "٣"])
