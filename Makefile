@@ -81,11 +81,12 @@ test-slow: env  ## Tests that take minutes: the whole pipeline on the sample.
 test-aws:  ## docs/unproved.md's checks on a real account (ENV=… MAX_USD=…).
 	@echo "make test-aws is not built yet: docs/unproved.md lists what it will run."; exit 2
 
-images:  ## Build the training and serving images.
-	@echo "make images comes later: the Dockerfiles are here and linted, but nothing builds or pushes them yet."; exit 2
+images: env  ## Build both images; ENV=…: push and sign them too. BASE=, WHEELS=folder, PIP_CONF=, IMAGE=, DOCKER=.
+	$(BIN)/python -m cv_factory.operations.images build --env $(or $(ENV),local) $(addprefix --image ,$(IMAGE)) \
+	  $(addprefix --base ,$(BASE)) $(addprefix --wheels ,$(WHEELS)) $(addprefix --pip-conf ,$(PIP_CONF))
 
 images-check: env  ## Are both images of this source in the registry? (ENV=…)
-	$(BIN)/python -m cv_factory.operations.images --env $(or $(ENV),local)
+	$(BIN)/python -m cv_factory.operations.images check --env $(or $(ENV),local)
 
 lock: env  ## Resolve every extra again into requirements/*.txt (needs uv).
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --all-extras \
