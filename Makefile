@@ -66,7 +66,7 @@ test-terraform: env  ## Terraform with the real AWS provider against the local S
 	@command -v terraform >/dev/null || { echo "terraform is not on PATH. Install 1.11 or later: developer.hashicorp.com/terraform/install"; exit 2; }
 	$(PYTEST) -m terraform
 
-test-docker: env  ## Tests that need root: network namespaces (and, with Docker, the images).
+test-docker: env  ## Tests that need root (network namespaces) and those that need Docker (the images, built and run).
 	@[ "$$(id -u)" = 0 ] || unshare --user --map-root-user --net true 2>/dev/null || { \
 	  echo "This needs root or unprivileged user namespaces. Run it as root, or: sysctl kernel.unprivileged_userns_clone=1"; exit 2; }
 	$(PYTEST) -m docker
