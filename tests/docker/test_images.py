@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from contracts import source
+from contracts import settings, source
 from cv_factory.operations.base import images
 from cv_factory.operations.building import publish, recipe
 from cv_factory.operations.building.engine import Engine
 from inference.predictor import Predictor
 from tests.docker import engines
-from tests.docker.conftest import Image, build
+from tests.docker.conftest import Image
 from tests.docker.engines import TestEngine
 from tests.inference import tiny
 from tests.training import shapes, shapes_recipe
@@ -184,8 +184,11 @@ def test_the_same_sources_give_the_same_layers(
     engine: TestEngine, inference_image: Image, base: str, settings_file: Path, inference_wheels: Path
 ) -> None:
     engine.docker("builder", "prune", "--all", "--force")
-    again = build(settings_file, "inference", "--base", base, "--wheels", str(inference_wheels))
-    assert again.facts["layers"] == inference_image.facts["layers"]
+    options = recipe.Options(base=base, wheels=inference_wheels)
+    again = recipe.build(Engine.open(), settings.load(settings_file).names, "inference", options)
+    about = Engine.open().inspect(again.reference)
+    assert about["Id"] != inference_image.facts["id"], "it was built again: the time of its creation is another"
+    assert about["RootFS"]["Layers"] == inference_image.facts["layers"]
 
 
 @contextmanager

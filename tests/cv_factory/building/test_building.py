@@ -150,7 +150,7 @@ def test_local_builds_both_and_pushes_nothing(docker: Docker, tmp_path: Path) ->
         assert words[words.index("--tag") + 1] == f"shapes-local/{image}:{source.source_tag(image)}"
         assert f"--label=cv-factory.source-hash={source.source_hash(image)}" in words
         assert any(word.startswith("--label=org.opencontainers.image.revision=") for word in words)
-        assert "--build-arg=BASE=python:3.11-slim-bookworm" in words
+        assert f"--build-arg=BASE={recipe.default_base(image)}" in words
         assert call["env"] == {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "DOCKER_CONFIG": None}
         assert call["files"] == sorted(source.files(image)), "the build sees what names the image"
         assert json.loads((tmp_path / "build" / f"{image}.cdx.json").read_text())["bomFormat"] == "CycloneDX"
@@ -275,9 +275,10 @@ def test_an_engine_whose_id_is_the_manifest_s_digest_is_understood(tmp_path: Pat
 def test_prod_takes_a_base_by_its_digest_only(docker: Docker, tmp_path: Path, target: MakeTarget) -> None:
     prod = target("prod")
     with pytest.raises(RefusedError, match=r"python:3\.11-slim-bookworm is a tag"):
-        build(prod.settings, tmp_path)
+        build(prod.settings, tmp_path, base="python:3.11-slim-bookworm")
     assert not docker.calls
     pinned = f"python:3.11-slim-bookworm@sha256:{'a' * 64}"
+    assert recipe.is_pinned(pinned)
     with pytest.raises(FactoryError, match="no Docker manifest"):  # it is built and pushed; this registry stays empty
         build(prod.settings, tmp_path, ["inference"], base=pinned)
     assert f"--build-arg=BASE={pinned}" in docker.called("build")[0]["words"]
