@@ -1,7 +1,7 @@
 """Wheels for the images, fetched by this machine's pip with the locks' hashes, whatever Python this machine has.
 
-The training image of the tests has PyTorch's CPU build: with CUDA, as in the lock, it would have 5 GB and take CI a
-quarter of an hour. What differs from the lock is in ``REPLACED``; every other package is the lock's.
+The training image of the tests has PyTorch's CPU build: with CUDA, as in the lock, it would have 5 GB, too much for
+a CI of two cores. What differs from the lock is in ``REPLACED``; every other package is the lock's.
 """
 
 from __future__ import annotations
