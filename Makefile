@@ -9,7 +9,7 @@ BIN     := $(VENV)/bin
 LOCK    := requirements/lock.txt
 STAMP   := $(VENV)/.installed-$(shell cksum < $(LOCK) 2>/dev/null | cut -d' ' -f1)
 PYTEST  := $(BIN)/python -m pytest
-# Tests wait for processes more than they compute: twice the cores of a small machine, and 1.5 GB of memory each.
+# Tests wait for processes more than they compute, so there are more of them at a time than a small machine has cores.
 JOBS    ?= 4
 
 .PHONY: help run env test lint types imports unit test-terraform test-docker test-browser test-slow test-aws \
@@ -66,7 +66,7 @@ test-terraform: env  ## Terraform with the real AWS provider against the local S
 	@command -v terraform >/dev/null || { echo "terraform is not on PATH. Install 1.11 or later: developer.hashicorp.com/terraform/install"; exit 2; }
 	$(PYTEST) -m terraform
 
-test-docker: env  ## Tests that need root: network namespaces (and, with Docker, the images).
+test-docker: env  ## Tests that need root (network namespaces) and those that need Docker (the images, built and run).
 	@[ "$$(id -u)" = 0 ] || unshare --user --map-root-user --net true 2>/dev/null || { \
 	  echo "This needs root or unprivileged user namespaces. Run it as root, or: sysctl kernel.unprivileged_userns_clone=1"; exit 2; }
 	$(PYTEST) -m docker
@@ -81,11 +81,12 @@ test-slow: env  ## Tests that take minutes: the whole pipeline on the sample.
 test-aws:  ## docs/unproved.md's checks on a real account (ENV=… MAX_USD=…).
 	@echo "make test-aws is not built yet: docs/unproved.md lists what it will run."; exit 2
 
-images:  ## Build the training and serving images.
-	@echo "make images comes later: the Dockerfiles are here and linted, but nothing builds or pushes them yet."; exit 2
+images: env  ## Build both images; ENV=…: push and sign them too. BASE=, WHEELS=folder, PIP_CONF=, IMAGE=, DOCKER=.
+	$(BIN)/python -m cv_factory.operations.images build --env $(or $(ENV),local) $(addprefix --image ,$(IMAGE)) \
+	  $(addprefix --base ,$(BASE)) $(addprefix --wheels ,$(WHEELS)) $(addprefix --pip-conf ,$(PIP_CONF))
 
 images-check: env  ## Are both images of this source in the registry? (ENV=…)
-	$(BIN)/python -m cv_factory.operations.images --env $(or $(ENV),local)
+	$(BIN)/python -m cv_factory.operations.images check --env $(or $(ENV),local)
 
 lock: env  ## Resolve every extra again into requirements/*.txt (needs uv).
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --all-extras \

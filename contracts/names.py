@@ -88,6 +88,10 @@ class Names:
     def inference_repository(self) -> str:
         return f"{self.prefix}/inference"
 
+    def repository(self, image: str) -> str:
+        """The repository of ``image``, training or inference."""
+        return {"training": self.training_repository, "inference": self.inference_repository}[image]
+
     def image(self, repository: str, *, tag: str = "", digest: str = "") -> str:
         """``registry/repository:tag`` or ``registry/repository@sha256:…``."""
         return f"{self.registry}/{repository}" + (f"@{digest}" if digest else f":{tag}")

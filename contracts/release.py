@@ -165,6 +165,11 @@ def signature_key(digest: str) -> str:
     return f"{SIGNATURES_PREFIX}{digest.removeprefix('sha256:')}.json"
 
 
+def sbom_key(digest: str) -> str:
+    """The key in the artifact bucket of the list of what is in the image with this digest (CycloneDX JSON)."""
+    return f"{SIGNATURES_PREFIX}{digest.removeprefix('sha256:')}.cdx.json"
+
+
 def signed_payload(image: str, digest: str) -> str:
     """What is signed for ``image`` (``registry/repository``): cosign's simple signing JSON.
 

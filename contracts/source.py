@@ -25,14 +25,14 @@ def root() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
-def source_hash(image: str, repository: Path | None = None) -> str:
-    """SHA-256 over the sorted (path, SHA-256) of what goes into ``image`` (``training`` or ``inference``).
+def files(image: str, repository: Path | None = None) -> dict[str, Path]:
+    """What goes into ``image`` (``training`` or ``inference``): path relative to the repository's root -> file.
 
     Raises:
         ContractError: a file that the image needs is missing.
     """
     base = repository or root()
-    files: dict[str, str] = {}
+    named: dict[str, Path] = {}
     for entry in IMAGES[image]:
         path = base / entry
         if path.is_dir():
@@ -44,8 +44,17 @@ def source_hash(image: str, repository: Path | None = None) -> str:
         for file in found:
             name = file.relative_to(base).as_posix()
             if not name.startswith(_NOT_IN_IMAGES):
-                files[name] = hashing.of_file(file)
-    return hashing.of_value(sorted(files.items()))
+                named[name] = file
+    return named
+
+
+def source_hash(image: str, repository: Path | None = None) -> str:
+    """SHA-256 over the sorted (path, SHA-256) of what goes into ``image`` (``training`` or ``inference``).
+
+    Raises:
+        ContractError: a file that the image needs is missing.
+    """
+    return hashing.of_value(sorted((name, hashing.of_file(file)) for name, file in files(image, repository).items()))
 
 
 def tag(source_hash: str) -> str:

@@ -73,8 +73,7 @@ def ensure(settings: Settings, session: boto3.Session, admin_url: str | None = N
 def image_pattern(settings: Settings, image: str) -> str:
     """The ``fnmatch`` pattern of every URI of the repository of ``image``, by tag or by digest."""
     names = settings.names
-    repository = {"training": names.training_repository, "inference": names.inference_repository}[image]
-    return f"{names.registry}/{repository}[:@]*"
+    return f"{names.registry}/{names.repository(image)}[:@]*"
 
 
 def bind_images(settings: Settings, admin_url: str, repository: Path | None = None) -> bool:

@@ -127,22 +127,26 @@ def image_digest(target: Target, image: str) -> str:
     Raises:
         FactoryError: it is not in the registry; says how it gets there.
     """
-    names = target.settings.names
-    repository = names.training_repository if image == "training" else names.inference_repository
-    tag = source.source_tag(image)
-    ecr = target.client("ecr")
-    try:
-        found = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])["imageDetails"]
-    except (ecr.exceptions.ImageNotFoundException, ecr.exceptions.RepositoryNotFoundException):
-        found = []
-    if not found:
+    repository, tag = target.settings.names.repository(image), source.source_tag(image)
+    found = find_image(target, repository, tag)
+    if found is None:
         how = (
             "The sources changed since the local SageMaker was set up. Run: cv-factory local up"
             if target.is_local
             else f"Build and push it: make images ENV={target.settings.env}"
         )
         raise FactoryError(f"the {image} image of these sources, {repository}:{tag}, is not in the registry", how)
-    return str(found[0]["imageDigest"])
+    return found
+
+
+def find_image(target: Target, repository: str, tag: str) -> str | None:
+    """``sha256:…`` of the image that the registry has under a tag; None when there is none."""
+    ecr = target.client("ecr")
+    try:
+        found = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])["imageDetails"]
+    except (ecr.exceptions.ImageNotFoundException, ecr.exceptions.RepositoryNotFoundException):
+        return None
+    return str(found[0]["imageDigest"]) if found else None
 
 
 def git_sha() -> str:

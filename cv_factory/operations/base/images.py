@@ -1,4 +1,4 @@
-"""Images that are not pulled still have a manifest, a digest and a signature, so that every check runs unchanged."""
+"""Manifests and signatures of images. What is not pulled, on a laptop, has both too: every check runs unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """An image's manifest, whose digest follows from the hash of its sources."""
+    """An image's manifest as the registry has it under its tag: its digest is the SHA-256 of its text."""
 
     repository: str
     tag: str
@@ -34,7 +34,7 @@ class Manifest:
 
 
 def manifest(names: Names, image: str, source_hash: str) -> Manifest:
-    """The manifest of ``image`` (training or inference) as built from sources with this hash.
+    """The manifest of ``image`` (training or inference), from the hash of its sources alone: nothing is built for it.
 
     Source: CNCF Distribution, "Image Manifest V 2, Schema 2".
     """
@@ -47,8 +47,7 @@ def manifest(names: Names, image: str, source_hash: str) -> Manifest:
             "layers": [{"mediaType": _LAYER_TYPE, "size": len(source_hash), "digest": f"sha256:{source_hash}"}],
         }
     )
-    repository = {"training": names.training_repository, "inference": names.inference_repository}[image]
-    return Manifest(repository, source.tag(source_hash), text)
+    return Manifest(names.repository(image), source.tag(source_hash), text)
 
 
 def put(ecr: ECRClient, item: Manifest) -> None:
