@@ -26,7 +26,6 @@ from collections.abc import Mapping, Sequence
 from contracts import container
 from contracts.errors import FactoryError, UsageError
 from inference import limits
-from inference.handler import Options
 from inference.limits import ServerOptions
 
 DEFAULT_HOST = "0.0.0.0"  # noqa: S104 - SageMaker reaches the container from outside
@@ -42,19 +41,21 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
             raise UsageError(
                 f"unknown arguments: {' '.join(arguments)}", "Call it as: python -m inference.server serve"
             )
-        options, image_options = ServerOptions.from_environment(environment), Options.from_environment(environment)
+        options = ServerOptions.from_environment(environment)
         _install_requirements(environment)
-        from inference import supervisor, worker  # what the requirements bring must be found before it is imported
+        from inference import supervisor
 
         number = supervisor.worker_number(environment)
-        if number is not None:
-            return worker.run(supervisor.inherited_socket(environment), options, image_options, number)
-        listener = _listen(environment)
-        host, port = listener.getsockname()[:2]
-        print(f"inference.server: listening on http://{host}:{port}", flush=True)
-        if options.workers > 1:
-            return supervisor.Supervisor(listener, options).run()
-        return worker.run(listener, options, image_options)
+        if number is None and options.workers > 1:
+            # The supervisor waits for signals, so it must stay without threads, which numpy and others start when they
+            # are imported: one of them could get the signal.
+            return supervisor.Supervisor(_announced(environment), options).run()
+        from inference import worker  # what the requirements bring must be found before it is imported
+        from inference.handler import Options
+
+        image_options = Options.from_environment(environment)
+        listener = _announced(environment) if number is None else supervisor.inherited_socket(environment)
+        return worker.run(listener, options, image_options, number)
     except FactoryError as error:
         say(str(error))
         return error.exit_code
@@ -82,6 +83,14 @@ def _install_requirements(environment: Mapping[str, str]) -> None:
         [sys.executable, "-m", "inference.server", "serve"],
         {**environment, _INSTALLED: "1", "PYTHONPATH": os.pathsep.join(paths)},
     )
+
+
+def _announced(environment: Mapping[str, str]) -> socket.socket:
+    """The listening socket; the line that names its address is printed."""
+    listener = _listen(environment)
+    host, port = listener.getsockname()[:2]
+    print(f"inference.server: listening on http://{host}:{port}", flush=True)
+    return listener
 
 
 def _listen(environment: Mapping[str, str]) -> socket.socket:

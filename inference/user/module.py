@@ -19,7 +19,6 @@ from types import ModuleType
 from typing import Any
 
 from contracts.errors import FactoryError
-from inference.user import names
 
 PROGRAM = "SAGEMAKER_PROGRAM"
 DEFAULT_PROGRAM = "inference.py"
@@ -79,6 +78,8 @@ def load(path: Path, model_dir: Path) -> ModuleType:
         UserModuleError: its import failed; the traceback is on the error's ``__cause__``.
     """
     code = str(model_dir / CODE)
+    from inference.user import names  # numpy comes with it: the supervisor, which looks here too, has no threads
+
     names.provide()
     sys.dont_write_bytecode = True  # the model's folder stays as it is
     sys.path.insert(0, code)

@@ -51,6 +51,14 @@ def test_the_first_approval_creates_the_endpoint(session: Any, settings: Any, pl
         "CVF_MAX_BODY_BYTES": "6000000",
         "CVF_MAX_PIXELS": "25000000",
         "CVF_MAX_INSTANCES": "64",
+        "CVF_MAX_FRAMES": "1",
+        "CVF_MAX_JSON_DEPTH": "32",
+        "CVF_MAX_HEADERS": "64",
+        "CVF_MAX_HEADER_BYTES": "16384",
+        "CVF_QUEUE": "100",
+        "CVF_DEADLINE_SECONDS": "60",
+        "CVF_READ_SECONDS": "15",
+        "CVF_LOG_SHARE": "1",
         "CVF_IMAGE_URL_HOSTS": "images.example.com,cdn.example.com",
     }
     assert model["ExecutionRoleArn"].endswith(":role/widgets-dev-endpoint")

@@ -64,6 +64,15 @@ def children(server: ServerProcess) -> set[int]:
     return {child.pid for child in psutil.Process(server.process.pid).children()}
 
 
+def test_it_ends_in_order_the_moment_it_serves_and_has_no_thread_that_a_signal_could_reach(
+    tmp_path: Path, start_server: Start
+) -> None:
+    server = start(tmp_path, start_server)
+    ready(server, 1)  # the second is being started
+    assert psutil.Process(server.process.pid).num_threads() == 1
+    assert server.stop() == 0
+
+
 def test_every_worker_answers_on_the_one_port_and_a_dead_one_is_replaced(tmp_path: Path, start_server: Start) -> None:
     server = start(tmp_path, start_server)
     ready(server, 2)

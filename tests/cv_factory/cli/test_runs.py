@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from contracts.errors import FactoryError, RefusedError
+from contracts.errors import RefusedError
 from cv_factory.operations import executions, runs, state
 from cv_factory.operations.executions import Execution
 from tests.cv_factory.cli.conftest import Call
@@ -214,17 +211,3 @@ def test_demo_image_is_of_the_test_split_and_always_the_same() -> None:
     images = (image("1", "train", "0"), image("2", "test", "b"), image("3", "test", "a"), image("4", "validation", "0"))
     dataset = ImportedDataset("x", "s3://bucket/", ("a", "b"), "a", "group", 0.25, 0, "id", (), images)
     assert runs.held_out(dataset).path == "3"
-
-
-def test_client_tells_the_content_type_and_the_endpoints_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cv_factory import client
-    from tests.cv_factory.helpers import encoded
-
-    assert client.content_type(encoded(1)) == "image/png"
-    assert client.content_type(encoded(1, "JPEG")) == "image/jpeg"
-    assert client.content_type(encoded(1, "WEBP")) == "image/webp"
-    assert client.content_type(b"?") == "application/x-image"
-    body = json.dumps({"error": {"code": "bad_image", "message": "no image"}})
-    error = client._model_error({"OriginalStatusCode": 400, "OriginalMessage": body})
-    assert isinstance(error, FactoryError) and (error.status, error.code) == (400, "bad_image")
-    assert "answered 400: no image" in error.headline

@@ -270,7 +270,7 @@ def test_a_container_that_never_answers_is_given_up(local: Local) -> None:
     local.bind("*/silent:*", [sys.executable, "-S", "-c", "import time; time.sleep(600)"])
     image = "123456789012.dkr.ecr.ap-southeast-1.amazonaws.com/silent:1"
     name = local.endpoint(local.config({"model": local.model(container={"Image": image})}))
-    assert "It did not answer /ping with 200 within 10 s." in local.describe(name)["FailureReason"]
+    assert "It did not answer /ping with 200 within 20 s." in local.describe(name)["FailureReason"]
     local.delete(name)
 
 
