@@ -116,6 +116,7 @@ class Jobs:
             **more,
             **states.first("Starting" if free else "Pending", platform.clock.time()),
         }
+        platform.state.flush("s3", "iam", "ecr")  # what the job names is on disk before the job
         with platform.store.transaction():
             try:
                 record = platform.store.insert(kind, call.region, name.lower(), body)

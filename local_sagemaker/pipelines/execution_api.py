@@ -46,6 +46,8 @@ def start_pipeline_execution(call: Call) -> dict[str, Any]:
     if pipeline.body.get("ParallelismConfiguration"):
         body["ParallelismConfiguration"] = pipeline.body["ParallelismConfiguration"]
     body |= {name: request[name] for name in _KEPT if request.get(name) is not None}
+    # A killed server goes on with the execution: the roles, functions and data of its steps are on disk before it is.
+    call.platform.state.flush("s3", "iam", "ecr", "awslambda")
     with store.transaction():
         record = store.insert(records.EXECUTION, call.region, identity, body)
         store.update(records.PIPELINE, call.region, pipeline.name, lambda body: body.update(LastRunTime=now))
