@@ -15,10 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import steps
 from contracts import hashing, jsonio, source
 from contracts.dataset import TEST, ImportedDataset, ImportedImage, blob_key
 from contracts.errors import FactoryError, UsageError
@@ -121,25 +119,11 @@ def fold_groups(found: Source, fold: int) -> list[str]:
 
 def run_part(data: ImportedDataset, found: Source, recipe: str, seed: int, base: Path) -> Part:
     """Preprocess, train and ask the bundle, in folders below ``base``; a training that was cut off is resumed."""
-    _write_inputs(data, found, base)
-    cpu = {
-        "preprocess": _step(
-            base,
-            "training.preprocess",
-            *("--recipe", recipe, "--bad-file-share", "0", "--max-pixels", "1000000", "--max-file-mb", "1"),
-        )
-    }
-    config = base / "input/config"
-    hyperparameters = {"recipe": recipe, "seed": str(seed), "source_hash": source.source_hash("training")}
-    jsonio.write(config / "hyperparameters.json", hyperparameters)
-    jsonio.write(config / "inputdataconfig.json", {"dataset": {"TrainingInputMode": "File"}})
-    channel = base / "input/data/dataset"
-    channel.parent.mkdir(parents=True, exist_ok=True)
-    if not channel.is_symlink():
-        channel.symlink_to(base / "processing/output/dataset")
-    cpu["train"] = _step(base, "training.train")
+    content = {each.path: each.read for each in found.images}
+    steps.write_dataset(base, data, {image.path: content[image.path]().data for image in data.images})
+    cpu = steps.preprocess_and_train(base, {"recipe": recipe, "seed": str(seed)})
     started = time.process_time()
-    files = list(dataset.read(channel).files())
+    files = list(dataset.read(base / "input/data/dataset").files())
     answers = Predictor(base / "model", hardware.cpus()).predict([content for _, content in files])
     cpu["predict"] = round(time.process_time() - started, 1)
     images = {image.path: image for image in data.images}
@@ -149,28 +133,6 @@ def run_part(data: ImportedDataset, found: Source, recipe: str, seed: int, base:
         {image.path: answer.probabilities for (image, _), answer in zip(files, answers, strict=True)},
         cpu,
     )
-
-
-def _write_inputs(data: ImportedDataset, found: Source, base: Path) -> None:
-    jsonio.write(base / "processing/input/dataset/manifest.json", data.to_json())
-    content = {each.path: each.read for each in found.images}
-    for image in data.images:
-        file = base / "processing/input/images" / image.key
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content[image.path]().data)
-
-
-def _step(base: Path, module: str, *arguments: str) -> float:
-    """Run an entry point with ``base`` for ``/opt/ml``; its CPU seconds, user and system."""
-    environment = {**os.environ, **hardware.ENVIRONMENT, "SAGEMAKER_BASE_DIR": str(base), "PYTHONUNBUFFERED": "1"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-m", module, *arguments], env=environment, stdout=sys.stderr, check=False)
-    if done.returncode:
-        raise FactoryError(f"{module} ended with exit code {done.returncode}", "Its log is above.")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1)
 
 
 def report(parts: Mapping[str, Part], classes: tuple[str, ...], positive: str | None) -> dict[str, Any]:

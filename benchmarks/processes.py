@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -51,6 +52,25 @@ def cpu_seconds() -> float:
     return total
 
 
+def session(root: int) -> list[int]:
+    """The living processes of the session that ``root`` leads, those included whose parents have ended."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = _stat(int(entry.name))
+            if fields and int(fields[3]) == root:
+                found.append(int(entry.name))
+    return found
+
+
+def cpu_of(root: int) -> float:
+    """User and system seconds so far of the processes of a session, ended and collected children included."""
+    total = 0
+    for pid in session(root):
+        total += sum(int(value) for value in _stat(pid)[11:15])
+    return total / _TICKS
+
+
 def reap() -> None:
     """Collect adopted processes that have ended, so that their time is counted once, with the ended ones."""
     for pid in descendants():
@@ -71,10 +91,10 @@ def _stat(pid: int) -> list[str]:
     return text.rsplit(") ", 1)[1].split()
 
 
-def pss_bytes() -> int:
-    """Proportional set size of all descendants: shared pages are counted once, in shares."""
+def pss_bytes(pids: Iterable[int] | None = None) -> int:
+    """Proportional set size of these processes, all descendants unless given: shared pages count once, in shares."""
     total = 0
-    for pid in descendants():
+    for pid in descendants() if pids is None else pids:
         try:
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):

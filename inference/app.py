@@ -8,11 +8,11 @@ Hosting Services" and "… with Batch Transform".
 from __future__ import annotations
 
 import asyncio
-import os
+import random
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from contracts import invocation
@@ -20,6 +20,7 @@ from inference.errors import RequestError
 from inference.exchange import Call, Reply, Service
 from inference.limits import DEFAULT_MAX_BODY_BYTES, ServerOptions
 from inference.observe import Observer
+from inference.pool import Job, Pool
 from inference.wire import INTERNAL_MESSAGE, dump, error_body, too_large
 
 Scope = MutableMapping[str, Any]
@@ -83,7 +84,7 @@ class Application:
         self._max_body_bytes = max_body_bytes
         self._observer = observer or Observer(log_share=self._options.log_share)
         self._threads = threads
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        self.pool = Pool(threads, "predict")
         self._service: Service | None = None
         self._unready = "The model is being loaded."
         self._draining = False
@@ -100,6 +101,7 @@ class Application:
         """Take no more requests; returns when those in flight are answered."""
         self._draining = True
         await self._idle.wait()
+        self._observer.flush()
 
     @property
     def waiting(self) -> int:
@@ -148,7 +150,7 @@ class Application:
         }
 
     async def _invoke(self, scope: Scope, body: _Body, send: Send) -> None:
-        call = Call(b"", [], os.urandom(16).hex())
+        call = Call(b"", [], f"{random.getrandbits(128):032x}")
         extra: list[tuple[bytes, bytes]] = [(b"x-request-id", call.request_id.encode())]
         status = 0
         try:
@@ -197,12 +199,8 @@ class Application:
         """What a thread answers before ``until``; one that is late goes on, and counts as late until it ends."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Reply | RequestError] = loop.create_future()
-
-        def work() -> None:
-            found = self._answer(service, call)
-            loop.call_soon_threadsafe(self._answered, answer, found)
-
-        timer = loop.call_at(until, self._expired, answer, self.pool.submit(work))
+        job = self.pool.submit(partial(self._answer, service, call), partial(self._answered, answer))
+        timer = loop.call_at(until, self._expired, answer, job)
         try:
             found = await answer
         finally:
@@ -217,10 +215,10 @@ class Application:
         if not answer.done():
             answer.set_result(found)
 
-    def _expired(self, answer: asyncio.Future[Reply | RequestError], work: Future[None]) -> None:
+    def _expired(self, answer: asyncio.Future[Reply | RequestError], job: Job[Reply | RequestError]) -> None:
         if answer.done():
             return
-        if work.cancel():  # it had no thread yet
+        if job.cancel():  # it had no thread yet
             self._free()
             answer.set_result(RequestError("overloaded", "The request waited too long for its turn; try again later."))
         else:
@@ -238,9 +236,12 @@ class Application:
             self._idle.set()
 
     def _headers(self, scope: Scope) -> list[tuple[str, str]]:
-        found = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         options = self._options
-        size = sum(len(name) + len(value) + 4 for name, value in found)
+        found: list[tuple[str, str]] = []
+        size = 0
+        for name, value in scope["headers"]:
+            size += len(name) + len(value) + 4
+            found.append((name.decode("latin-1"), value.decode("latin-1")))
         if len(found) > options.max_headers or size > options.max_header_bytes:
             raise RequestError(
                 "headers_too_large",
@@ -272,7 +273,9 @@ class Application:
                 raise RequestError("request_timeout", f"The body did not arrive within {seconds:g} s.") from None
         if size > limit:
             raise RequestError("body_too_large", f"The body has more than the {limit} bytes that are accepted.")
-        return None if body.client_is_gone else b"".join(parts)
+        if body.client_is_gone:
+            return None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _answer(self, service: Service, call: Call) -> Reply | RequestError:
         """The answer to one request; runs in a thread and never raises."""
@@ -318,7 +321,7 @@ async def _respond(
     headers: list[tuple[bytes, bytes]] | None = None,
     content_type: str = invocation.JSON,
 ) -> None:
-    own = [(b"content-length", str(len(body)).encode())]
+    own = [(b"content-length", b"%d" % len(body))]
     if content_type:
         own.append((b"content-type", content_type.encode("latin-1")))
     await send({"type": "http.response.start", "status": status, "headers": [*own, *(headers or [])]})

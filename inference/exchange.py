@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,14 +20,24 @@ class Record:
     milliseconds: dict[str, float] = field(default_factory=dict)
     predictions: Sequence[tuple[str, float]] = ()
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measure what runs inside."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.milliseconds[name] = (time.perf_counter() - started) * 1000
+    def stage(self, name: str) -> _Stage:
+        """Measure what runs inside ``with``."""
+        return _Stage(self.milliseconds, name)
+
+
+class _Stage:
+    """A context manager without a generator, of which each request enters several."""
+
+    __slots__ = ("_into", "_name", "_started")
+
+    def __init__(self, into: dict[str, float], name: str) -> None:
+        self._into, self._name = into, name
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._into[self._name] = (time.perf_counter() - self._started) * 1000
 
 
 @dataclass(slots=True)

@@ -8,17 +8,21 @@ the image, nor custom attributes, nor any other header. CloudWatch Logs metric f
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import sys
 import time
-from typing import Any
 
 from inference.exchange import Call
 from inference.metrics import STAGES, Metrics
 
+#: Seconds that a line may wait for others: a write for each would let a waiting thread take the interpreter each time.
+DELAY = 0.005
+
 
 class Observer:
-    """Writes the lines and counts.
+    """Writes the lines and counts. Its methods are called by the event loop's thread.
 
     Args:
         log_share: share of the requests that get a line, 0…1; with a status of 500 or more each does but 503.
@@ -27,6 +31,7 @@ class Observer:
 
     def __init__(self, *, log_share: float, metrics: Metrics | None = None) -> None:
         self._share = log_share
+        self._lines: list[str] = []
         self.metrics = metrics
 
     def saw(self, call: Call, status: int, waiting: int) -> None:
@@ -35,24 +40,30 @@ class Observer:
         if self.metrics is not None:
             self.metrics.count(call, status, seconds, waiting)
         if self._share >= 1 or (status >= 500 and status != 503) or random.random() < self._share:  # noqa: S311
-            print(json.dumps(_line(call, status, seconds), ensure_ascii=False, separators=(",", ":")), flush=True)
+            if not self._lines:
+                asyncio.get_running_loop().call_later(DELAY, self.flush)
+            self._lines.append(_line(call, status, seconds))
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        if self._lines:
+            text = "\n".join([*self._lines, ""])
+            self._lines.clear()
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
 
-def _line(call: Call, status: int, seconds: float) -> dict[str, Any]:
+def _line(call: Call, status: int, seconds: float) -> str:
+    """One JSON document; put together by hand, because it is a tenth of what a request costs the server otherwise."""
     record = call.record
-    line: dict[str, Any] = {
-        "event": "request",
-        "id": call.request_id,
-        "status": status,
-        "bytes": len(call.body),
-        "ms": round(seconds * 1000, 2),
-    }
+    line = f'{{"event":"request","id":"{call.request_id}","status":{status},"bytes":{len(call.body)}'
+    line += f',"ms":{seconds * 1000:.2f}'
     for stage in STAGES:
         if stage in record.milliseconds:
-            line[f"{stage}_ms"] = round(record.milliseconds[stage], 2)
+            line += f',"{stage}_ms":{record.milliseconds[stage]:.2f}'
     if len(record.predictions) == 1:
         label, confidence = record.predictions[0]
-        line.update(label=label, confidence=round(confidence, 6))
+        line += f',"label":{json.dumps(label, ensure_ascii=False)},"confidence":{confidence:.6f}'
     elif record.predictions:
-        line["images"] = len(record.predictions)
-    return line
+        line += f',"images":{len(record.predictions)}'
+    return line + "}"

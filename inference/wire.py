@@ -15,6 +15,9 @@ INTERNAL_MESSAGE = "The request could not be answered; the server's log says why
 #: How deep objects and lists may lie in each other unless a setting says otherwise.
 DEFAULT_JSON_DEPTH = 32
 
+#: Made once: ``json.dumps`` makes an encoder for each call that is not by its defaults.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
 
 def accepted_quality(accept: str, media_type: str) -> float:
     """How much an Accept header wants ``media_type``, 0…1; 0 is "not at all" (RFC 9110, section 12.5.1)."""
@@ -47,7 +50,7 @@ def too_large(size: int, limit: int) -> RequestError:
 
 def dump(value: Any) -> bytes:
     """JSON in one line, UTF-8. ValueError for NaN and infinity."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def parse(body: bytes, max_depth: int) -> Any:

@@ -78,11 +78,9 @@ class _Worker:
         self._stop = asyncio.Event()
         counts = number is not None or options.metrics_port is not None
         self._metrics = Metrics() if counts else None
+        self._observer = Observer(log_share=options.log_share, metrics=self._metrics)
         self._application = Application(
-            threads,
-            options,
-            max_body_bytes=image_options.max_body_bytes,
-            observer=Observer(log_share=options.log_share, metrics=self._metrics),
+            threads, options, max_body_bytes=image_options.max_body_bytes, observer=self._observer
         )
         self._server = _Server(
             uvicorn.Config(
@@ -135,6 +133,7 @@ class _Worker:
         if serving is not None:
             await serving
         scrape.store(self._metrics)
+        self._observer.flush()
         # Threads that still load or predict now have had their time; a plain return would wait for them.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -143,7 +142,7 @@ class _Worker:
     def _load(self) -> Future[Service]:
         """The service, loaded in a thread: in the one that will answer, for a user module that has one."""
         if self._threads == 1:
-            return self._application.pool.submit(self._make)
+            return self._application.pool.call(self._make)
         found: Future[Service] = Future()
 
         def make() -> None:

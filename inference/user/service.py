@@ -69,6 +69,7 @@ class UserService:
         defaults = ImageDefaults(handler) if images else names.DefaultInferenceHandler()
         self._functions = module.functions(loaded, defaults)
         self._transform: Function | None = self._functions.get("transform_fn")
+        self._with_context = any(self._functions[name].context for name in module.ARGUMENTS if name in self._functions)
         self._toolkit_output = not images and self._functions["output_fn"].default and self._transform is None
         context = Context(model_dir)
         folder = str(model_dir)
@@ -98,7 +99,7 @@ class UserService:
         """Nothing is known of the model: an error of its code says nothing of the next request."""
 
     def answer(self, call: Call) -> Reply:
-        context = Context(self._model_dir, Headers(call.headers), call.request_id)
+        context = Context(self._model_dir, Headers(call.headers), call.request_id) if self._with_context else None
         content_type = call.header("content-type")
         accept = self._accept(call.accept)
         try:
@@ -117,7 +118,7 @@ class UserService:
         except names.BaseInferenceToolkitError as error:
             return _toolkit_error(error, context)
 
-    def _three(self, call: Call, body: Any, content_type: str | None, accept: str, context: Context) -> Any:
+    def _three(self, call: Call, body: Any, content_type: str | None, accept: str, context: Context | None) -> Any:
         steps = self._functions
         with call.record.stage("decode"):
             if content_type is None and steps["input_fn"].default:
@@ -159,7 +160,7 @@ def _guarded(call: Callable[[], T], stage: str, content_type: str | None, accept
         raise RequestError("bad_request", "The body cannot be read as an input.") from None
 
 
-def _reply(result: Any, accept: str, context: Context) -> Reply:
+def _reply(result: Any, accept: str, context: Context | None) -> Reply:
     """What the functions returned, as an answer: ``body`` or ``(body, content_type)``."""
     content_type = accept
     if isinstance(result, tuple):
@@ -172,15 +173,22 @@ def _reply(result: Any, accept: str, context: Context) -> Reply:
         body = json.dumps(result, indent=2, allow_nan=False).encode()
     if _is_json(content_type) and (b"NaN" in body or b"Infinity" in body):
         json.loads(body, parse_constant=_refuse_constant)
-    headers = {
+    status = 200 if context is None else _status(context.get_response_status(0)[0])
+    return Reply(body, _header_safe(content_type), status, _headers(context))
+
+
+def _headers(context: Context | None) -> dict[str, str]:
+    """What the user's code set, but for the server's own headers."""
+    if context is None:
+        return {}
+    return {
         _header_safe(name): _header_safe(value)
         for name, value in context.get_response_headers(0).items()
         if name.lower() not in _OWN_HEADERS
     }
-    return Reply(body, _header_safe(content_type), _status(context.get_response_status(0)[0]), headers)
 
 
-def _toolkit_error(error: Any, context: Context) -> Reply:
+def _toolkit_error(error: Any, context: Context | None) -> Reply:
     """The status and the message that the user's code chose; its words are meant for the client."""
     from inference.wire import error_body
 
@@ -188,12 +196,7 @@ def _toolkit_error(error: Any, context: Context) -> Reply:
     code = {400: "bad_request", 413: "body_too_large", 415: "unsupported_media_type", 503: "overloaded"}.get(
         status, "bad_request" if status < 500 else "internal"
     )
-    headers = {
-        _header_safe(name): _header_safe(value)
-        for name, value in context.get_response_headers(0).items()
-        if name.lower() not in _OWN_HEADERS
-    }
-    return Reply(error_body(code, str(error.message)[:1000]), JSON, status, headers)
+    return Reply(error_body(code, str(error.message)[:1000]), JSON, status, _headers(context))
 
 
 def _text(body: bytearray, content_type: str | None) -> tuple[bytearray | str, str | None]:
@@ -229,6 +232,9 @@ def _status(code: Any) -> int:
 
 def _header_safe(value: Any) -> str:
     """A header's name or value without line ends or other controls, which would be headers of their own."""
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         character if 32 <= ord(character) < 256 and ord(character) != 127 else " " for character in str(value)
     )

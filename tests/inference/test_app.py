@@ -177,6 +177,7 @@ def test_every_answer_has_a_request_id_of_its_own_and_a_line(capsys: pytest.Capt
     async def scenario() -> list[str]:
         application = served(Service(), log_share=1.0)
         answers = [await call(application), await call(application, accept="nothing")]
+        await application.drain()
         return [headers["x-request-id"] for _, _, headers in answers]
 
     first, second = asyncio.run(scenario())

@@ -159,6 +159,23 @@ def test_a_second_request_of_a_connection_has_its_time_too(server: ServerProcess
         assert b"request_timeout" in read_to_end(stream)
 
 
+@pytest.mark.parametrize(("path", "status"), [("/ping", 405), ("/nothing", 404)])
+def test_the_answer_to_head_is_its_head_alone(server: ServerProcess, path: str, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as stream:
+        stream.sendall(f"HEAD {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        head, end, body = read_to_end(stream).partition(b"\r\n\r\n")
+    assert (int(head.split()[1]), end, body) == (status, b"\r\n\r\n", b"")
+
+
+def test_requests_that_are_sent_at_once_are_answered_in_their_order(server: ServerProcess) -> None:
+    lines = [b"GET /ping HTTP/1.1", b"GET /execution-parameters HTTP/1.1", b"GET /ping HTTP/1.1\r\nConnection: close"]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as stream:
+        stream.sendall(b"".join(one + b"\r\nHost: a\r\n\r\n" for one in lines))
+        answer = read_to_end(stream)
+    heads = [part.split(b"\r\n")[1:] for part in answer.split(b"HTTP/1.1 200 OK")[1:]]
+    assert [b"content-length: 0" in head for head in heads] == [True, False, True]
+
+
 # --- the corpus, damaged ----------------------------------------------------------------------------------------------
 
 
