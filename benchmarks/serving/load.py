@@ -20,6 +20,8 @@ from typing import Any
 
 import uvloop
 
+RAW = "raw"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -27,6 +29,7 @@ class Plan:
 
     Attributes:
         bodies: base64; asked in turn.
+        content_type: of all bodies, or one for each. ``RAW`` means that a body is the whole request, head included.
         connections: closed loop: as many requests are on their way at once. Open loop: at most so many.
         requests: how many, all together; or ``seconds``: for how long.
         rate: requests a second with exponential gaps between them (open loop); 0: the next one follows an answer.
@@ -34,7 +37,7 @@ class Plan:
 
     port: int
     bodies: tuple[str, ...]
-    content_type: str
+    content_type: str | tuple[str, ...]
     path: str = "/invocations"
     method: str = "POST"
     connections: int = 1
@@ -107,7 +110,12 @@ class _Connection(asyncio.Protocol):
 class _Run:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._requests = [_request(plan, base64.b64decode(body)) for body in plan.bodies]
+        types = plan.content_type
+        each = [types] * len(plan.bodies) if isinstance(types, str) else types
+        self._requests = [
+            _request(plan, base64.b64decode(body), content_type)
+            for body, content_type in zip(plan.bodies, each, strict=True)
+        ]
         self._next = 0
         self._asked = 0
         self._answered = 0
@@ -218,16 +226,18 @@ def _arrivals(plan: Plan) -> Iterator[float]:
         yield at
 
 
-def _request(plan: Plan, body: bytes) -> bytes:
+def _request(plan: Plan, body: bytes, content_type: str) -> bytes:
+    if content_type == RAW:
+        return body
     lines = [f"{plan.method} {plan.path} HTTP/1.1", f"Host: 127.0.0.1:{plan.port}"]
     if plan.method == "POST":
-        lines += [f"Content-Type: {plan.content_type}", "Accept: application/json", f"Content-Length: {len(body)}"]
+        lines += [f"Content-Type: {content_type}", "Accept: application/json", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def main() -> None:
     value = json.load(sys.stdin)
-    plan = Plan(**{**value, "bodies": tuple(value["bodies"])})
+    plan = Plan(**value)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         json.dump(asdict(runner.run(_Run(plan).run())), sys.stdout)
 

@@ -42,7 +42,7 @@ def ask(server: Running, bodies: Sequence[bytes], **options: Any) -> Result:
     """
     only = options.pop("only_200", True)
     encoded = tuple(base64.b64encode(server.rival.encode(body)).decode() for body in bodies)
-    plan = Plan(server.port, encoded, server.rival.content_type, **options)
+    plan = Plan(server.port, encoded, options.pop("content_type", server.rival.content_type), **options)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.serving.load"], input=json.dumps(asdict(plan)), text=True,
         stdout=subprocess.PIPE, cwd=ROOT, check=True,

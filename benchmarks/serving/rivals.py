@@ -44,7 +44,7 @@ class Rival:
 
     @property
     def content_type(self) -> str:
-        return "application/json" if self.json_body else "application/octet-stream"
+        return "application/json" if self.json_body else "image/jpeg"
 
 
 def _uvicorn(app: str) -> Callable[[Path, int], list[str]]:

@@ -15,7 +15,7 @@ from contracts import bundle
 
 def model_fn(model_dir: str) -> Any:
     torch.set_num_threads(1)
-    return bundles.eager(Path(model_dir)), bundle.read(Path(model_dir))
+    return bundles.eager(Path(model_dir)), bundle.read(Path(model_dir), verify=False)
 
 
 def input_fn(data: bytes, content_type: str) -> Any:
