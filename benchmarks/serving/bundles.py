@@ -112,9 +112,9 @@ def net(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(0)
         layers: list[nn.Module] = []
-        for inside, outside in ((1, 16), (16, 32), (32, 48), (48, 64)):
+        for inside, outside in ((1, 32), (32, 64), (64, 96), (96, 128)):
             layers += [nn.Conv2d(inside, outside, 3, stride=2, padding=1), nn.ReLU()]
-        network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 2)).eval()
+        network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 2)).eval()
         torch.onnx.export(
             network, (torch.zeros(1, 1, SIDE, SIDE),), file, input_names=["image"], dynamo=True, external_data=False
         )
