@@ -41,7 +41,7 @@ def overload(server: Running, bodies: list[bytes], rate: float, seconds: float) 
             measure.ask, server, bodies, connections=4 * QUEUE, rate=rate, seconds=seconds, only_200=False
         )
         pinged = both.submit(
-            measure.ask, server, [b""], connections=4, rate=10, seconds=seconds, path="/ping", method="GET"
+            measure.ask, server, [b""], connections=1, rate=10, seconds=seconds, path="/ping", method="GET"
         )
         return asked.result(), pinged.result()
 

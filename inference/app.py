@@ -307,11 +307,12 @@ class Application:
         send: Send,
         extra: tuple[tuple[bytes, bytes], ...] | list[tuple[bytes, bytes]] = (),
     ) -> None:
-        """Answer with ``error`` before the body was read whole, and close the connection."""
+        """Answer with ``error`` before the body was read whole; close the connection unless all of it came."""
         waits = any(name == b"expect" for name, _ in scope["headers"])  # for "100 Continue": it sends nothing more
         if not waits and error.code != "request_timeout":
             await body.drain()
-        await _respond(send, error.status, error_body(error.code, error.message), [(b"connection", b"close"), *extra])
+        headers = [*extra] if body.ended else [(b"connection", b"close"), *extra]
+        await _respond(send, error.status, error_body(error.code, error.message), headers)
 
 
 async def _respond(

@@ -88,6 +88,8 @@ class _Connection(asyncio.Protocol):
         self.transport.write(self._run.next_request())
 
     def data_received(self, data: bytes) -> None:
+        if not self.busy:
+            return  # the server closes a connection that was idle for too long
         self._data += data
         end = self._data.find(b"\r\n\r\n")
         if end < 0:
