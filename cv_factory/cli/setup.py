@@ -1,4 +1,4 @@
-"""``init`` and ``infra``: what comes before the first run."""
+"""``init``, ``doctor`` and ``infra``: what comes before the first run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cv_factory.cli.common import Cli, root_cli, verb
 
 def register(root: typer.Typer) -> None:
     verb(root, "init", example="cv-factory init ./photos")(init)
+    verb(root, "doctor", example="cv-factory --env dev doctor")(doctor)
     root.command(
         "infra",
         epilog="Example: cv-factory --env dev infra apply",
@@ -32,6 +33,25 @@ def init(
         cli.screen.document({"file": str(file)})
     else:
         cli.screen.say(f"Wrote {file}. Next: cv-factory local up, then cv-factory run")
+
+
+def doctor(cli: Cli) -> None:
+    """Look for what stands between the settings and a running factory, and say how to repair it."""
+    from cv_factory.operations import doctor as operation
+
+    found = operation.examine(cli.file, cli.env)
+    problems = sum(one.status == operation.PROBLEM for one in found)
+    if cli.json:
+        cli.screen.document({"problems": problems, "findings": [one.to_json() for one in found]})
+    else:
+        for one in found:
+            cli.screen.say(f"{one.status:<12} {one.check:<14} {one.message}".rstrip())
+            if one.repair and one.status != operation.OK:
+                cli.screen.say("\n".join(f"{'':<12} {line}" for line in one.repair.splitlines()))
+        warnings = sum(one.status == operation.WARNING for one in found)
+        cli.screen.say(f"{problems} problems, {warnings} warnings")
+    if problems:
+        raise typer.Exit(1)
 
 
 def infra(ctx: typer.Context) -> None:

@@ -5,6 +5,7 @@
 - Logging configurations: moto fails on a policy statement whose Principal is ``*``. Access logs themselves are not
   written: moto would store an object for each request.
 - ``EventBridgeConfiguration`` is left out of GetBucketNotificationConfiguration.
+- A delete marker that is overwritten is disposed of like an object, which it cannot be in moto.
 - Notifications go to EventBridge and functions through this server's own events. One upload is one event: moto also
   tells of tags that nobody set, and of a put for each multipart upload.
 """
@@ -20,7 +21,7 @@ from xml.sax.saxutils import escape
 from moto.core.responses import ActionResult
 from moto.iam.access_control import PermissionResult
 from moto.s3 import notifications
-from moto.s3.models import FakeBucket, S3Backend
+from moto.s3.models import FakeBucket, FakeDeleteMarker, S3Backend
 from moto.s3.responses import S3Response
 
 from local_sagemaker import policies
@@ -43,6 +44,7 @@ _CONDITION_HEADERS = (
 def install(platform: Platform) -> None:
     _install_listing()
     _install_notifications(platform)
+    put(FakeDeleteMarker, "dispose", lambda self, garbage=False: None)
 
     @replace(S3Response)
     def setup_class(self: Any, request: Any, full_url: Any = None, headers: Any = None) -> None:

@@ -324,3 +324,26 @@ def test_what_other_services_send_to_a_function_arrives(server: Server) -> None:
     (message,) = server.messages(url)
     assert message["document"]["Records"][0]["Sns"]["Message"] == "hello"
     eventually(lambda: server.admin("GET", "events")["events"][0]["deliveries"][0]["state"] == "delivered")
+
+
+def test_objects_are_deleted_again_after_versions_were_suspended(server: Server) -> None:
+    s3 = bucket(server, "suspended")
+    for status in ("Enabled", "Suspended"):
+        s3.put_bucket_versioning(Bucket="suspended", VersioningConfiguration={"Status": status})
+        s3.put_object(Bucket="suspended", Key="a", Body=status.encode())
+        s3.delete_object(Bucket="suspended", Key="a")
+        s3.delete_object(Bucket="suspended", Key="a")
+    assert "Contents" not in s3.list_objects_v2(Bucket="suspended")
+
+
+def test_quotas_of_sagemaker_are_listed_and_raised(server: Server) -> None:
+    client = server.client("service-quotas")
+    pages = client.get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
+    quotas = {quota["QuotaName"]: quota for page in pages for quota in page["Quotas"]}
+    found = quotas["ml.m5.xlarge for endpoint usage"]
+    assert {"ml.m5.xlarge for training job usage", "ml.m5.xlarge for spot training job usage"} <= set(quotas)
+    named = {"ServiceCode": "sagemaker", "QuotaCode": found["QuotaCode"]}
+    client.request_service_quota_increase(**named, DesiredValue=found["Value"] + 1)
+    assert client.get_service_quota(**named)["Quota"]["Value"] == found["Value"] + 1
+    unknown = refused(client.get_service_quota, ServiceCode="sagemaker", QuotaCode="L-00000000")
+    assert unknown["Code"] == "NoSuchResourceException"

@@ -1,0 +1,294 @@
+"""Each fault by itself in a healthy environment: the doctor finds it, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from contracts import release, source
+from cv_factory.operations.base import images, templates
+from cv_factory.operations.doctor import base, machine, network
+from tests.cv_factory.doctor.conftest import FACTORY_YAML, GITHUB, Healthy
+
+Plant = Callable[[Healthy, pytest.MonkeyPatch], None]
+FAULTS: dict[str, tuple[str, str, Plant]] = {}
+EVERYBODY = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+
+
+def fault(check: str, says: str) -> Callable[[Plant], Plant]:
+    """A fault that ``check`` finds, with ``says`` in what it says."""
+
+    def add(plant: Plant) -> Plant:
+        FAULTS[plant.__name__] = (check, says, plant)
+        return plant
+
+    return add
+
+
+@fault("settings", "recipee")
+def an_unknown_key(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.more("training: {recipee: quick}")
+
+
+@fault("settings", "image_url_hosts")
+def a_forbidden_pair(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.more("serving: {image_url_hosts: [example.org]}, network: {isolated: [endpoint]}")
+
+
+@fault("tools", "terraform is not on PATH")
+def no_terraform(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    which = machine.shutil.which
+    patch.setattr(machine.shutil, "which", lambda name: None if name == "terraform" else which(name))
+
+
+@fault("tools", "terraform is 1.9.0")
+def an_old_terraform(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    program = it.folder / "old" / "terraform"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text("""#!/bin/sh\necho '{"terraform_version": "1.9.0"}'\n""", encoding="utf-8")
+    program.chmod(0o755)
+    patch.setenv("PATH", str(program.parent), prepend=":")
+
+
+@fault("disk", "GB are free")
+def a_full_disk(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(machine, "FREE_GB", 10**9)
+
+
+@fault("packages", "make env")
+def another_package(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    version = machine.importlib.metadata.version
+    patch.setattr(machine.importlib.metadata, "version", lambda name: "1.0" if name == "boto3" else version(name))
+
+
+@fault("account", "no AWS credentials")
+def no_credentials(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    patch.delenv("AWS_ACCESS_KEY_ID")
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    patch.setenv("AWS_CONFIG_FILE", "/nowhere")
+
+
+@fault("account", "999999999999")
+def another_account(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.write(FACTORY_YAML.replace("111122223333", "999999999999"))
+
+
+@fault("state", "there is no bucket")
+def no_state_bucket(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("s3").delete_bucket(Bucket=it.names.state_bucket)
+
+
+@fault("state", "no versions")
+def a_state_without_versions(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("s3").put_bucket_versioning(Bucket=it.names.state_bucket, VersioningConfiguration={"Status": "Suspended"})
+
+
+@fault("state", "force-unlock 42")
+def a_lock_left_behind(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(base, "LOCK_HOURS", -1.0)
+    body = json.dumps({"ID": "42", "Who": "somebody@laptop"}).encode()
+    it.client("s3").put_object(Bucket=it.names.state_bucket, Key="factory.tfstate.tflock", Body=body)
+
+
+@fault("buckets", "there is no bucket")
+def no_data_bucket(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("s3").delete_bucket(Bucket=it.names.data_bucket)
+
+
+@fault("buckets", "public access")
+def an_open_bucket(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("s3").delete_public_access_block(Bucket=it.names.data_bucket)
+
+
+@fault("buckets", "does not encrypt")
+def a_bucket_with_another_key(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    plain = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+    it.client("s3").put_bucket_encryption(Bucket=it.names.data_bucket, ServerSideEncryptionConfiguration=plain)
+
+
+@fault("buckets", "keeps no versions")
+def a_bucket_without_versions(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("s3").put_bucket_versioning(
+        Bucket=it.names.artifact_bucket, VersioningConfiguration={"Status": "Suspended"}
+    )
+
+
+@fault("keys", "cancel-key-deletion")
+def a_key_that_goes(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    kms = it.client("kms")
+    kms.schedule_key_deletion(KeyId=_key(it, it.names.key_alias), PendingWindowInDays=7)
+
+
+@fault("keys", "Disabled")
+def a_key_that_is_off(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("kms").disable_key(KeyId=_key(it, it.names.signing_key_alias))
+
+
+@fault("roles", "there is no role")
+def no_role(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    iam, name = it.client("iam"), it.names.role("endpoint")
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    iam.delete_role(RoleName=name)
+
+
+@fault("roles", "trusted by others")
+def a_role_for_everybody(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    document = json.dumps({"Version": "2012-10-17", "Statement": [EVERYBODY]})
+    it.client("iam").update_assume_role_policy(RoleName=it.names.role("job"), PolicyDocument=document)
+
+
+@fault("roles", "is not this checkout's")
+def a_policy_by_hand(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    it.client("iam").put_role_policy(RoleName=it.names.role("job"), PolicyName="job", PolicyDocument=document)
+
+
+@fault("roles", "lacks its policy")
+def a_policy_gone(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("iam").delete_role_policy(RoleName=it.names.role("deployer"), PolicyName="deployer")
+
+
+@fault("github", "is not there")
+def no_identity_provider(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=_provider(it))
+
+
+@fault("github", "audience")
+def another_audience(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    no_identity_provider(it, patch)
+    it.client("iam").create_open_id_connect_provider(Url=GITHUB, ClientIDList=["somebody"])
+
+
+@fault("registry", "model package group")
+def no_package_group(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("sagemaker").delete_model_package_group(ModelPackageGroupName=it.names.package_group)
+
+
+@fault("repositories", "can be moved")
+def tags_that_move(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("ecr").put_image_tag_mutability(repositoryName=it.names.training_repository, imageTagMutability="MUTABLE")
+
+
+@fault("images", "has no image of these sources")
+def no_image(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("ecr").batch_delete_image(
+        repositoryName=it.names.inference_repository, imageIds=[{"imageTag": source.source_tag("inference")}]
+    )
+
+
+@fault("images", "nobody vouches")
+def no_signature(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    digest = images.manifest(it.names, "training", source.source_hash("training")).digest
+    it.client("s3").delete_object(Bucket=it.names.artifact_bucket, Key=release.signature_key(digest))
+
+
+@fault("deployer", "there is no function")
+def no_deployer(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("lambda").delete_function(FunctionName=it.names.deployer)
+
+
+@fault("deployer", "reads other settings")
+def a_deployer_with_other_settings(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("lambda").update_function_configuration(
+        FunctionName=it.names.deployer, Environment={"Variables": {"CVF_SETTINGS_URI": "s3://elsewhere/settings.json"}}
+    )
+
+
+@fault("events", "is off")
+def a_rule_that_is_off(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("events").disable_rule(Name=it.names.registry_rule)
+
+
+@fault("events", "does not call the deployer")
+def a_rule_without_a_target(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("events").remove_targets(Rule=it.names.endpoint_rule, Ids=["deployer"])
+
+
+@fault("service roles", "create-service-linked-role")
+def no_scaling_role(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.more("serving: {instance_count: 1, max_instances: 4}")
+
+
+@fault("quotas", "these settings need 24")
+def a_small_quota(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.more("serving: {instance_count: 12, max_instances: 12}")
+
+
+@fault("network", "endpoint for kms")
+def a_network_without_a_way_out(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    ec2 = it.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    for service in set(network.SERVICES) - {"kms"}:
+        ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=f"com.amazonaws.eu-west-1.{service}")
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(GroupName="jobs", Description="jobs", VpcId=vpc)["GroupId"]
+    existing = f"{{subnet_ids: [{subnet}], security_group_ids: [{group}]}}"
+    it.more(f"network: {{vpc: existing}}, aws: {{existing: {existing}}}")
+    _network_policies(it)
+
+
+@fault("network", "does not exist")
+def a_subnet_that_is_gone(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.more(
+        "network: {vpc: existing}, aws: {existing: {subnet_ids: [subnet-00000000], security_group_ids: [sg-00000000]}}"
+    )
+    _network_policies(it)
+
+
+def _network_policies(it: Healthy) -> None:
+    places = templates.values(it.settings, key_arn="", signing_key_arn="")
+    document = json.dumps(templates.document("policies/network.json", places))
+    for actor in ("job", "endpoint"):
+        it.client("iam").put_role_policy(RoleName=it.names.role(actor), PolicyName="network", PolicyDocument=document)
+
+
+def _key(it: Healthy, alias: str) -> str:
+    return str(it.client("kms").describe_key(KeyId=alias)["KeyMetadata"]["KeyId"])
+
+
+def _provider(it: Healthy) -> str:
+    return str(it.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"][0]["Arn"])
+
+
+def test_nothing_is_wrong_with_a_healthy_environment(healthy: Healthy) -> None:
+    healthy.heal()
+    assert healthy.troubles() == {}
+
+
+def test_there_are_twenty_faults_and_more() -> None:
+    assert len(FAULTS) >= 20
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found_and_nothing_else(name: str, healthy: Healthy, monkeypatch: pytest.MonkeyPatch) -> None:
+    check, says, plant = FAULTS[name]
+    healthy.heal()
+    _unplant(healthy)
+    plant(healthy, monkeypatch)
+    found = healthy.troubles()
+    # What cannot be asked without an account is told as well, and is no trouble of its own.
+    found = {key: text for key, text in found.items() if key == check or not text.startswith("not checked")}
+    assert list(found) == [check]
+    assert says in found[check]
+
+
+def _unplant(it: Healthy) -> None:
+    """What :meth:`Healthy.heal` cannot know of: keys that go, images that were deleted, what was made mutable."""
+    kms, s3 = it.client("kms"), it.client("s3")
+    for alias in (it.names.key_alias, it.names.signing_key_alias):
+        state: Any = kms.describe_key(KeyId=alias)["KeyMetadata"]
+        if state["KeyState"] == "PendingDeletion":
+            kms.cancel_key_deletion(KeyId=state["KeyId"])
+        if state["KeyState"] != "Enabled":
+            kms.enable_key(KeyId=state["KeyId"])
+    it.client("ecr").put_image_tag_mutability(
+        repositoryName=it.names.training_repository, imageTagMutability="IMMUTABLE"
+    )
+    for item in s3.list_objects_v2(Bucket=it.names.state_bucket).get("Contents", []):
+        s3.delete_object(Bucket=it.names.state_bucket, Key=item["Key"])
