@@ -1,7 +1,8 @@
 """The model bundle, ``model.tar.gz``: what ``train`` exports, ``evaluate`` scores and the endpoint serves.
 
-Members: ``bundle.json`` (a :class:`BundleSpec`), ``model.onnx``, ``weights.safetensors``, ``golden.json`` (requests
-with the expected answers). Nothing in it is pickled, and no member holds a time, a job's name or a host.
+Members: ``bundle.json`` (a :class:`BundleSpec`), ``model.onnx``, ``weights.safetensors``, ``golden.json`` (precision ->
+requests with the expected answers), and ``model.int8.onnx`` where the network could be quantised. Nothing in it is
+pickled, and no member holds a time, a job's name or a host.
 
 The graph's input is ``image``, ``(N, C, S, S) float32`` normalised by ``(pixel - mean) / std`` with pixels 0…255; its
 output is ``logits``, ``(N, classes) float32``.
@@ -26,8 +27,21 @@ INT8_MODEL = "model.int8.onnx"
 WEIGHTS = "weights.safetensors"
 GOLDEN = "golden.json"
 
+#: What a bundle is served with: one of its graphs.
+FLOAT32, INT8 = "float32", "int8"
+PRECISIONS = (FLOAT32, INT8)
+GRAPHS = {FLOAT32: MODEL, INT8: INT8_MODEL}
+
 INPUT_NAME = "image"
 OUTPUT_NAME = "logits"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a graph's logits become answers; see :class:`BundleSpec`."""
+
+    temperature: float
+    thresholds: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,7 @@ class BundleSpec:
         recipe: name of the training recipe.
         protocol: how the split was cut; every metric names it.
         licence: of the training images, empty when unknown.
+        int8: what holds for the quantised graph; None: the bundle has none.
         bundle_hash: see :func:`bundle_hash`; empty only while it is being computed.
     """
 
@@ -66,6 +81,7 @@ class BundleSpec:
     licence: str = ""
     bundle_hash: str = ""
     format_version: int = FORMAT_VERSION
+    int8: Calibration | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -78,10 +94,28 @@ class BundleSpec:
                 "Train the model again, or serve it with the image that it was registered with.",
             )
         try:
-            spec = cls(**{name: value[name] for name in cls.__slots__})
+            spec = cls(**{name: value[name] for name in cls.__slots__ if name != "int8"})
+            # Bundles from before there was a second graph do not name it.
+            int8 = None if value.get("int8") is None else Calibration(**value["int8"])
         except (KeyError, TypeError) as error:
             raise ContractError(f"bundle.json is incomplete: {error}") from None
-        return replace(spec, classes=tuple(spec.classes), mean=tuple(spec.mean), std=tuple(spec.std))
+        return replace(spec, classes=tuple(spec.classes), mean=tuple(spec.mean), std=tuple(spec.std), int8=int8)
+
+    def at(self, precision: str) -> BundleSpec:
+        """The spec with the temperature and the thresholds of the graph of ``precision``.
+
+        Raises:
+            ContractError: the bundle has no such graph.
+        """
+        if precision == FLOAT32:
+            return self
+        if precision != INT8 or self.int8 is None:
+            has = FLOAT32 if self.int8 is None else " and ".join(PRECISIONS)
+            raise ContractError(
+                f"the bundle has no graph of precision {precision!r}; it has {has}",
+                "Train the model again, or serve it with the precision that its evaluation names.",
+            )
+        return replace(self, temperature=self.int8.temperature, thresholds=self.int8.thresholds)
 
     @property
     def channels(self) -> int:
@@ -119,8 +153,9 @@ def read(folder: Path, *, verify: bool = True) -> BundleSpec:
         ContractError: a member is missing or, with ``verify``, the content is not what ``bundle_hash`` says.
     """
     spec = BundleSpec.from_json(jsonio.read(folder / SPEC))
-    if not (folder / MODEL).is_file():
-        raise ContractError(f"the bundle has no {MODEL}")
+    for name in (MODEL, *([INT8_MODEL] if spec.int8 else [])):
+        if not (folder / name).is_file():
+            raise ContractError(f"the bundle has no {name}")
     if verify and bundle_hash(folder) != spec.bundle_hash:
         raise ContractError(
             "the bundle's content is not what its hash says",

@@ -58,6 +58,8 @@ QUEUE_VARIABLE = "CVF_QUEUE"
 DEADLINE_VARIABLE = "CVF_DEADLINE_SECONDS"
 READ_VARIABLE = "CVF_READ_SECONDS"
 LOG_SHARE_VARIABLE = "CVF_LOG_SHARE"
+#: Which of the bundle's graphs is served, ``float32`` or ``int8``: what the package's evaluation chose.
+PRECISION_VARIABLE = "CVF_PRECISION"
 IMAGE_URL_HOSTS_VARIABLE = "CVF_IMAGE_URL_HOSTS"
 
 # Set by hand where a server runs outside SageMaker: threads that answer at once (of each process), and the port of the

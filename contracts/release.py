@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from contracts import jsonio
+from contracts.bundle import FLOAT32
 from contracts.errors import ContractError
 from contracts.names import Names
 
@@ -187,6 +188,6 @@ def signed_payload(image: str, digest: str) -> str:
     )
 
 
-def package_prefix(bundle_hash: str) -> str:
+def package_prefix(bundle_hash: str, precision: str = FLOAT32) -> str:
     """Where in the artifact bucket a bundle and what belongs to it are kept."""
-    return f"{PACKAGES_PREFIX}{bundle_hash}/"
+    return f"{PACKAGES_PREFIX}{bundle_hash}{'' if precision == FLOAT32 else f'-{precision}'}/"

@@ -47,6 +47,8 @@ def keep(
 ) -> dict[str, str]:
     """Copy what a package will name to ``packages/<bundle hash>/`` and say whether the group knows that bundle.
 
+    The same bundle served with another precision is another package: ``packages/<bundle hash>-int8/``.
+
     What is kept is never replaced: the list ``kept.json`` is written last, and a prefix that has it is complete. A copy
     that was interrupted starts over; one that lost an object gets that object again.
 
@@ -65,7 +67,7 @@ def keep(
     s3 = session.client("s3")
     results = S3Uri.parse(evaluation_uri).as_prefix
     facts = _evaluation(s3, results / evaluation.EVALUATION)
-    prefix = settings.names.artifacts(release.package_prefix(facts["bundle_hash"]))
+    prefix = settings.names.artifacts(release.package_prefix(facts["bundle_hash"], facts["precision"]))
     sources = {
         bundle.ARCHIVE: S3Uri.parse(model_uri),
         evaluation.EVALUATION: results / evaluation.EVALUATION,
@@ -75,7 +77,9 @@ def keep(
         release.DATASET_MANIFEST: S3Uri.parse(dataset_uri).as_prefix / dataset.MANIFEST,
     }
     copied = _copy(s3, sources, prefix, execution_id)
-    known = packages.with_bundle(session.client("sagemaker"), settings.names.package_group, facts["bundle_hash"])
+    known = packages.with_bundle(
+        session.client("sagemaker"), settings.names.package_group, facts["bundle_hash"], facts["precision"]
+    )
     log.event(
         "kept",
         execution_id=execution_id,

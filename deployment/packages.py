@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from contracts import release
+from contracts import bundle, release
 from contracts.errors import ContractError, UsageError
 from contracts.names import PIN_KEY, Names
 from contracts.release import Pin
@@ -31,7 +31,7 @@ COMPLETED = "Completed"
 #: UpdateModelPackage, ApprovalDescription: at most this many characters.
 MAX_REASON = 1024
 
-_KEPT_MODEL = re.compile(rf"/{release.PACKAGES_PREFIX}([0-9a-f]{{64}})/")
+_KEPT_MODEL = re.compile(rf"/{release.PACKAGES_PREFIX}([0-9a-f]{{64}})(?:-{bundle.INT8})?/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Package:
     image: str
     model_uri: str
     bundle_hash: str
+    precision: str = ""
 
     @property
     def label(self) -> str:
@@ -86,6 +87,7 @@ def _package(answer: DescribeModelPackageOutputTypeDef) -> Package:
         image=(container.get("Image", "") if container else ""),
         model_uri=model_uri,
         bundle_hash=metadata.get(release.META_BUNDLE_HASH) or (kept.group(1) if kept else ""),
+        precision=metadata.get(release.META_PRECISION, ""),
     )
 
 
@@ -126,14 +128,18 @@ def desired(sagemaker: SageMakerClient, s3: S3Client, names: Names) -> Desired:
     return Desired(None, note=note)
 
 
-def with_bundle(sagemaker: SageMakerClient, group: str, bundle_hash: str) -> Package | None:
-    """The newest package of the group with that bundle, whatever its status.
+def with_bundle(
+    sagemaker: SageMakerClient, group: str, bundle_hash: str, precision: str = bundle.FLOAT32
+) -> Package | None:
+    """The newest package of the group with that bundle, served with that precision, whatever its status.
 
     One call lists 100 packages; one more describes each, newest first, until the bundle is found.
     """
     for _, arn in versions(sagemaker, group):
         package = describe(sagemaker, arn)
-        if package is not None and package.bundle_hash == bundle_hash:
+        if package is None or package.bundle_hash != bundle_hash:
+            continue
+        if (package.precision or bundle.FLOAT32) == precision:
             return package
     return None
 

@@ -35,9 +35,10 @@ _PROVISIONING = 3_600
 _LOCAL_DISK = re.compile(r"ml\.(?:[a-z]+\d+[a-z]*d[a-z]*|g5|g6e?|g7e?|p5[a-z]*|p6[a-z0-9-]*|trn\d[a-z]*)\.")
 
 
-def environment(settings: ReleaseSettings) -> dict[str, str]:
-    """The serving container's variables."""
+def environment(settings: ReleaseSettings, precision: str = "") -> dict[str, str]:
+    """The serving container's variables; ``precision`` is the package's, empty for one that names none."""
     return {
+        **({invocation.PRECISION_VARIABLE: precision} if precision else {}),
         invocation.MAX_BODY_VARIABLE: str(settings.max_body_bytes),
         invocation.MAX_PIXELS_VARIABLE: str(settings.max_pixels),
         invocation.MAX_INSTANCES_VARIABLE: str(settings.max_instances_per_request),
@@ -56,7 +57,7 @@ def environment(settings: ReleaseSettings) -> dict[str, str]:
 def model(package: Package, settings: ReleaseSettings) -> CreateModelInputTypeDef:
     """CreateModel for ``package``. Two packages with the same bundle and image share one model."""
     request: dict[str, Any] = {
-        "PrimaryContainer": {"ModelPackageName": package.arn, "Environment": environment(settings)},
+        "PrimaryContainer": {"ModelPackageName": package.arn, "Environment": environment(settings, package.precision)},
         "ExecutionRoleArn": settings.endpoint_role_arn,
         "EnableNetworkIsolation": settings.isolated_endpoint,
     }
@@ -70,7 +71,7 @@ def model(package: Package, settings: ReleaseSettings) -> CreateModelInputTypeDe
         "PrimaryContainer": {
             "bundle": package.bundle_hash or package.model_uri,
             "image": package.image,
-            "environment": environment(settings),
+            "environment": environment(settings, package.precision),
         },
     }
     return {"ModelName": _name(settings, identity), **request, "Tags": tags(settings)}  # type: ignore[typeddict-item]

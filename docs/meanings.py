@@ -72,6 +72,9 @@ MEANINGS = {
     "serving.queue": "Requests of a process that may wait for a thread; one more is an immediate 503.",
     "serving.deadline_seconds": "From a request's headers to its answer, waiting included; then it is a 503.",
     "serving.read_seconds": "For a request's headers, and again for its body; then it is a 408.",
+    "serving.precision": "Which graph of the bundle is served. `int8` is quantised: less than half the time on a CPU.",
+    "serving.int8_max_loss": "Balanced accuracy that int8 may lose against float32 on the test split; if it loses more,"
+    " float32 is served, and the report says so.",
     "serving.log_share": "Share of the requests whose line is logged; errors of the server always are.",
     "release.approval": "`manual`: a person approves. `automatic`: the gate is enough; refused in `prod`.",
     "release.strategy": "How traffic moves to the new model. The local SageMaker refuses `rolling`.",

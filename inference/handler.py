@@ -16,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from contracts import invocation
+from contracts import bundle, invocation
+from contracts.errors import UsageError
 from inference.errors import RequestError
 from inference.fetch import Fetcher
 from inference.images import Limits, Pixels
@@ -49,6 +50,7 @@ class Options:
     max_instances: int = DEFAULT_MAX_INSTANCES
     max_json_depth: int = DEFAULT_JSON_DEPTH
     image_url_hosts: tuple[str, ...] = ()
+    precision: str = bundle.FLOAT32
 
     @property
     def limits(self) -> Limits:
@@ -59,9 +61,14 @@ class Options:
         """The options of the ``CVF_…`` variables of :mod:`contracts.invocation`; a missing or empty one is the default.
 
         Raises:
-            UsageError: a variable is no positive whole number.
+            UsageError: a variable is no positive whole number, or the precision is none.
         """
         defaults = cls()
+        precision = environment.get(invocation.PRECISION_VARIABLE, "").strip() or defaults.precision
+        if precision not in bundle.PRECISIONS:
+            raise UsageError(
+                f"{invocation.PRECISION_VARIABLE} is {precision!r}; it must be {' or '.join(bundle.PRECISIONS)}"
+            )
         hosts = environment.get(invocation.IMAGE_URL_HOSTS_VARIABLE, "")
         return cls(
             max_body_bytes=max_body_bytes(environment),
@@ -70,6 +77,7 @@ class Options:
             max_instances=positive(environment, invocation.MAX_INSTANCES_VARIABLE, defaults.max_instances),
             max_json_depth=positive(environment, invocation.MAX_JSON_DEPTH_VARIABLE, defaults.max_json_depth),
             image_url_hosts=tuple(host.strip().lower() for host in hosts.split(",") if host.strip()),
+            precision=precision,
         )
 
 
@@ -117,7 +125,9 @@ class Handler:
         Raises:
             ContractError: the bundle cannot be served.
         """
-        predictor = Predictor(Path(model_dir), self.threads, limits=self.options.limits)
+        predictor = Predictor(
+            Path(model_dir), self.threads, limits=self.options.limits, precision=self.options.precision
+        )
         predictor.warm_up()
         return predictor
 

@@ -21,7 +21,7 @@ class ImageService:
 
     def describe(self) -> str:
         spec = self._predictor.spec
-        return f"bundle {spec.bundle_hash[:12]}, {len(spec.classes)} classes"
+        return f"bundle {spec.bundle_hash[:12]}, {len(spec.classes)} classes, {self._predictor.precision}"
 
     def check(self, headers: Sequence[tuple[str, str]]) -> None:
         media_type = next((value for name, value in headers if name == "content-type"), "").partition(";")[0]

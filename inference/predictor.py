@@ -56,16 +56,26 @@ class Predictor:
         threads: for the arithmetic of one call.
         limits: for each image.
         verify: compare the content with the bundle's hash.
+        precision: which of the bundle's graphs answers, with its own temperature and thresholds.
 
     Raises:
         ContractError: the bundle is incomplete, was changed, or its graph is not what :mod:`contracts.bundle` says.
     """
 
-    def __init__(self, folder: Path, threads: int = 1, *, limits: Limits = DEFAULT_LIMITS, verify: bool = True) -> None:
-        self.spec = bundle.read(folder, verify=verify)
+    def __init__(
+        self,
+        folder: Path,
+        threads: int = 1,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        verify: bool = True,
+        precision: str = bundle.FLOAT32,
+    ) -> None:
+        self.spec = bundle.read(folder, verify=verify).at(precision)
+        self.precision = precision
         self.limits = limits
         _check_spec(self.spec)
-        self._session = _open_session(folder / bundle.MODEL, threads)
+        self._session = _open_session(folder / bundle.GRAPHS[precision], threads)
         _check_graph(self._session, self.spec)
         # (1, C, 1, 1), so that they apply to a batch of images channel by channel.
         self._mean = np.asarray(self.spec.mean, np.float32).reshape(1, -1, 1, 1)
@@ -169,10 +179,21 @@ def _open_session(path: Path, threads: int) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(path, options, providers=providers(ort.get_available_providers()))
     except Exception as error:  # the library's own exceptions have no common base
         reason = str(error).strip().splitlines()[0][:300]
-        raise ContractError(f"{bundle.MODEL} cannot be loaded: {reason}", "Train the model again.") from None
+        raise ContractError(f"{path.name} cannot be loaded: {reason}", "Train the model again.") from None
+
+
+def providers(available: Sequence[str]) -> list[str]:
+    """Where the graph runs, by preference: on a GPU if this build of ONNX Runtime can use one, else on the CPU.
+
+    The list always ends with the CPU: without a device the library goes on there by itself.
+
+    Args:
+        available: what ``onnxruntime.get_available_providers`` says.
+    """
+    return [*(name for name in ("CUDAExecutionProvider",) if name in available), "CPUExecutionProvider"]
 
 
 def _check_spec(spec: BundleSpec) -> None:

@@ -154,6 +154,8 @@ def evaluate(context: Context, prepared: ProcessingStep, trained: TrainingStep, 
             *_limits("--gate-min-per-slice", gate.min_per_slice),
             *_limits("--gate-max", gate.max),
             *("--champion-margin", repr(gate.champion_margin)),
+            *("--precision", context.settings.serving.precision),
+            *("--int8-max-loss", repr(context.settings.serving.int8_max_loss)),
         ],
     )
     return _Processing(context, EVALUATE, step_args=arguments, property_files=[EVALUATION_FILE])

@@ -70,7 +70,14 @@ def register(context: Context, kept: LambdaStep) -> ConfigurableRetryStep:
         "ModelPackageGroupName": names.package_group,
         "ModelApprovalStatus": "PendingManualApproval",
         "InferenceSpecification": {
-            "Containers": [{"Image": image, "ModelDataUrl": out["model_uri"]}],
+            "Containers": [
+                {
+                    "Image": image,
+                    "ModelDataUrl": out["model_uri"],
+                    # Whoever makes a model of the package serves the graph that was evaluated.
+                    "Environment": {invocation.PRECISION_VARIABLE: out["precision"]},
+                }
+            ],
             "SupportedContentTypes": list(invocation.CONTENT_TYPES),
             "SupportedResponseMIMETypes": list(invocation.ACCEPTS),
         },

@@ -19,13 +19,14 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from contracts import archives, bundle, container, jsonio
 from contracts import evaluation as contract
-from contracts.bundle import BundleSpec
+from contracts.bundle import FLOAT32, INT8, PRECISIONS, BundleSpec
 from contracts.dataset import TEST, PreparedDataset
 from contracts.errors import ContractError, UsageError
 from training import dataset, job, model_card
 from training.dataset import Prepared
 from training.report import page
 from training.scoring import evaluation as evaluations
+from training.scoring import precision as precisions
 from training.scoring.answers import Answer, Bundle
 from training.scoring.evaluation import Champion, Evaluation
 from training.scoring.gate import Rules
@@ -38,13 +39,24 @@ CHAMPION_DATASET = "dataset_manifest.json"
 _NOT_PER_SLICE = (contract.LATENCY_MS, contract.BUNDLE_MB)
 
 
-def evaluate(model: Path, prepared: Path, champion: Path, output: Path, rules: Rules) -> Evaluation:
+def evaluate(
+    model: Path,
+    prepared: Path,
+    champion: Path,
+    output: Path,
+    rules: Rules,
+    *,
+    precision: str = FLOAT32,
+    int8_max_loss: float = 0.0,
+) -> Evaluation:
     """Evaluate the bundle in ``model`` and write the step's outputs to ``output``, ``evaluation.json`` last.
 
     Args:
         model: folder with ``model.tar.gz``.
         prepared: folder with the prepared dataset.
         champion: folder with the champion's kept artefacts, or with ``none.json``.
+        precision: of the graph that is to be served; every graph is scored.
+        int8_max_loss: of balanced accuracy; when int8 loses more, float32 is served.
 
     Raises:
         ContractError: an input is not what its contract says, or the bundle and the dataset do not belong together.
@@ -55,19 +67,23 @@ def evaluate(model: Path, prepared: Path, champion: Path, output: Path, rules: R
     with tempfile.TemporaryDirectory() as folder:
         challenger, spec = _unpack(model, Path(folder) / "challenger")
         _check(spec, data.manifest)
-        answers = challenger.ask(data.files(TEST), "this model")
-        if not answers:
+        each = {FLOAT32: challenger.ask(data.files(TEST), "this model")}
+        if not each[FLOAT32]:
             raise ContractError("the test split has no image", "Import more images, or raise data.test_share.")
-        previous = _champion(champion, Path(folder) / "champion", spec, data)
-        is_champion = previous is not None and previous.spec.bundle_hash == spec.bundle_hash
+        if spec.int8 is not None:
+            each[INT8] = Bundle(Path(folder) / "challenger", INT8).ask(data.files(TEST), "this model, int8")
+        choice = precisions.choose(spec, each, precision, int8_max_loss)
+        print(f"serving {choice.precision}: {choice.reason}", flush=True)
+        previous, is_champion = _champion(champion, Path(folder) / "champion", spec, choice.precision, data)
         found = evaluations.evaluate(
-            spec,
+            spec.at(choice.precision),
             data.manifest,
-            answers,
+            each[choice.precision],
             (model / bundle.ARCHIVE).stat().st_size,
             None if is_champion else previous,
             rules,
             is_champion=is_champion,
+            choice=choice,
         )
     print(f"metrics and intervals: {time.monotonic() - started:.1f} s after the start", flush=True)
     _write(output, found, data)
@@ -76,12 +92,12 @@ def evaluate(model: Path, prepared: Path, champion: Path, output: Path, rules: R
     return found
 
 
-def _unpack(source: Path, folder: Path) -> tuple[Bundle, BundleSpec]:
+def _unpack(source: Path, folder: Path, precision: str = FLOAT32) -> tuple[Bundle, BundleSpec]:
     archive = source / bundle.ARCHIVE
     if not archive.is_file():
         raise ContractError(f"{archive} is missing", "The input must hold what Train wrote.")
     archives.extract(archive, folder)
-    loaded = Bundle(folder)
+    loaded = Bundle(folder, precision)
     return loaded, loaded.predictor.spec
 
 
@@ -96,27 +112,42 @@ def _check(spec: BundleSpec, manifest: PreparedDataset) -> None:
         raise ContractError("the bundle and the dataset name different classes", "Run Train again.")
 
 
-def _champion(source: Path, folder: Path, spec: BundleSpec, data: Prepared) -> Champion | None:
-    """The champion with its answers on our test split; without them when it is the same bundle."""
+def _champion(
+    source: Path, folder: Path, spec: BundleSpec, precision: str, data: Prepared
+) -> tuple[Champion | None, bool]:
+    """The champion with its answers on our test split, given by the graph that it is served with.
+
+    Without answers, and True, when it is the same bundle served with the same graph.
+    """
     if not (source / bundle.ARCHIVE).is_file():
         if (source / NO_CHAMPION).is_file():
             print("there is no champion to compare with", flush=True)
-            return None
+            return None, False
         raise ContractError(
             f"{source} holds neither {bundle.ARCHIVE} nor {NO_CHAMPION}",
             "The input champion must be what the step Champion names.",
         )
     manifest = PreparedDataset.from_json(jsonio.read(source / CHAMPION_DATASET))
+    served = _served(source)
     try:
-        loaded, champion_spec = _unpack(source, folder)
+        loaded, champion_spec = _unpack(source, folder, served)
     except ContractError as error:
         raise ContractError(
             f"the champion cannot be scored: {error.headline}",
             "Reject the champion's package, or bring back the code that served it.",
         ) from None
-    same = champion_spec.bundle_hash == spec.bundle_hash
+    same = champion_spec.bundle_hash == spec.bundle_hash and served == precision
     answers: list[Answer] = [] if same else loaded.ask(data.files(TEST), "champion")
-    return Champion(champion_spec, manifest, answers)
+    return Champion(champion_spec, manifest, answers), same
+
+
+def _served(champion: Path) -> str:
+    """The precision that the champion's own evaluation chose; packages from before there was a choice have float32."""
+    file = champion / contract.EVALUATION
+    if not file.is_file():
+        return FLOAT32
+    serving = jsonio.read(file).get("serving") or {}
+    return str(serving.get("precision", FLOAT32))
 
 
 def _write(output: Path, found: Evaluation, data: Prepared) -> None:
@@ -204,6 +235,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ):
         parser.add_argument(option, action="append", default=[], type=_limit(names), metavar="NAME=VALUE", help=what)
     parser.add_argument("--champion-margin", required=True, type=_finite, help="balanced accuracy, 0 to 1")
+    parser.add_argument("--precision", default=FLOAT32, choices=PRECISIONS, help="of the graph that is to be served")
+    parser.add_argument("--int8-max-loss", default=0.0, type=_finite, help="balanced accuracy, 0 to 1")
     options = parser.parse_args(arguments)
     evaluate(
         container.local(f"{container.PROCESSING_INPUT}/model"),
@@ -216,6 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             dict(options.gate_max),
             options.champion_margin,
         ),
+        precision=options.precision,
+        int8_max_loss=options.int8_max_loss,
     )
 
 

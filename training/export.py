@@ -68,7 +68,7 @@ def to_onnx(served: Served, channels: int, size: int, path: Path) -> None:
     if program is None:
         raise FactoryError("the ONNX exporter gave no graph")
     graph = program.model_proto
-    _strip(graph)
+    strip(graph)
     onnx.checker.check_model(graph)
     jsonio.write_bytes(path, graph.SerializeToString(deterministic=True))
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -79,7 +79,7 @@ def to_onnx(served: Served, channels: int, size: int, path: Path) -> None:
             raise FactoryError(f"the exported graph differs from the network by {worst:.2g} in a logit")
 
 
-def _strip(graph: onnx.ModelProto) -> None:
+def strip(graph: onnx.ModelProto) -> None:
     """Remove what is not needed to run it: the exporter notes source lines with this machine's paths."""
     del graph.metadata_props[:]
     graph.doc_string = ""

@@ -60,7 +60,7 @@ def content(found: Evaluation) -> dict[str, Any]:
         "training_details": {
             "training_observations": (
                 f"Recipe {spec.recipe}. Dataset {data.dataset_hash}, protocol {data.protocol}, split seed {data.seed}. "
-                f"Sources {spec.source_hash}. Temperature {spec.temperature:.4g}."
+                f"Sources {spec.source_hash}. Served as {found.choice.precision}, temperature {spec.temperature:.4g}."
             )[:_TEXT],
             "training_job_details": {"training_datasets": [f"{data.source} ({data.dataset_hash})"[:_TEXT]]},
         },

@@ -117,6 +117,7 @@ def train(work: job.TrainingJob, stop: job.StopRequest) -> None:
         training.average,
         recipe,
         manifest,
+        train_split,
         validation,
         source_hash=request.source_hash,
         threads=threads,

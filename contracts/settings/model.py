@@ -120,6 +120,8 @@ class Serving(Section):
     deadline_seconds: Annotated[int, Field(ge=1, le=3600)]
     read_seconds: Annotated[int, Field(ge=1, le=600)]
     log_share: Share
+    precision: Literal["float32", "int8"]
+    int8_max_loss: Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
 
 
 class Release(Section):

@@ -55,6 +55,7 @@ def render(found: Evaluation, files: Mapping[str, bytes]) -> str:
         _pair(_precision_recall(found), _reliability(found)),
         _champion(found),
         _slices(found),
+        _graphs(found),
         _mistakes(found, files),
         _identity(found),
     )
@@ -349,6 +350,22 @@ def _mistakes(found: Evaluation, files: Mapping[str, bytes]) -> str:
     )
 
 
+def _graphs(found: Evaluation) -> str:
+    """The bundle's graphs beside each other, when there are several."""
+    graphs = found.choice.graphs or {}
+    if len(graphs) < 2:
+        return ""
+    names = list(next(iter(graphs.values())))
+    rows = [
+        [f"<b>{name}</b>" if name == found.choice.precision else name, *(figure(one, values[one]) for one in names)]
+        for name, values in graphs.items()
+    ]
+    note = (
+        f"The same images, asked of each graph of the bundle; the one in bold is served. {escape(found.choice.reason)}"
+    )
+    return card("Precision", note, table(["graph", *(f"#{LABELS[one]}" for one in names)], rows))
+
+
 def _identity(found: Evaluation) -> str:
     spec = found.spec
     thresholds = ", ".join(f"{name} {value:g}" for name, value in spec.thresholds.items())
@@ -357,6 +374,7 @@ def _identity(found: Evaluation) -> str:
         "dataset": f"<code>{spec.dataset_hash}</code>",
         "training sources": f"<code>{spec.source_hash}</code>",
         "recipe": escape(spec.recipe),
+        "served as": f"{found.choice.precision}. {escape(found.choice.reason)}",
         "input": f"{spec.input_size} x {spec.input_size} pixels, {'grey' if spec.channels == 1 else 'colour'}",
         "temperature": f"{spec.temperature:.4g}",
         "thresholds": escape(thresholds) or "none: the most probable class is answered",

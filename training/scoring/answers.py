@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from contracts import hashing, invocation
+from contracts.bundle import FLOAT32
 from contracts.dataset import PreparedImage
 from contracts.errors import DataError
 from inference.errors import RequestError
@@ -32,10 +33,10 @@ class Answer:
 
 
 class Bundle:
-    """An unpacked bundle behind the endpoint's handler, on one thread, warm."""
+    """An unpacked bundle behind the endpoint's handler, with one of its graphs, on one thread, warm."""
 
-    def __init__(self, folder: Path) -> None:
-        self._handler = Handler(_UNLIMITED, threads=1)
+    def __init__(self, folder: Path, precision: str = FLOAT32) -> None:
+        self._handler = Handler(replace(_UNLIMITED, precision=precision), threads=1)
         self.predictor: Predictor = self._handler.model_fn(folder)
 
     def ask(self, items: Iterable[tuple[PreparedImage, bytes]], name: str) -> list[Answer]:

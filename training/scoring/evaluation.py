@@ -20,6 +20,7 @@ from training.scoring.comparison import Comparison
 from training.scoring.gate import Rules, Verdict
 from training.scoring.intervals import Interval
 from training.scoring.metrics import Integers, Rows, Scores
+from training.scoring.precision import Choice
 
 #: Slices that are reported; those that the gate looks at always are, then the largest.
 MAX_SLICES = 50
@@ -62,6 +63,7 @@ class Evaluation:
         slices_left_out: small slices that are not in ``slices``.
         compared: ``(N,)`` the images that the champion was compared on; None when there is no champion.
         champion_answers: for each image of the test split; None when there is no champion.
+        choice: which of the bundle's graphs gave the answers, and why.
     """
 
     spec: BundleSpec
@@ -76,6 +78,7 @@ class Evaluation:
     compared: Rows | None
     champion_answers: Sequence[Answer] | None
     verdict: Verdict
+    choice: Choice
 
     def to_json(self) -> dict[str, Any]:
         """``evaluation.json``, of at most 1 MB: what grows with the number of classes is left out before that."""
@@ -95,7 +98,7 @@ class Evaluation:
             },
             "confusion": metrics.confusion(self.scores),
             "champion": None if self.comparison is None else self.comparison.to_json(),
-            "serving": {"precision": "float32"},
+            "serving": self.choice.to_json(),
             "gate": self.verdict.to_json(),
         }
         smaller: list[tuple[str, Any]] = [
@@ -120,6 +123,7 @@ def evaluate(
     rules: Rules,
     *,
     is_champion: bool = False,
+    choice: Choice | None = None,
 ) -> Evaluation:
     """The evaluation of a bundle from its answers on the test split.
 
@@ -128,6 +132,7 @@ def evaluate(
         archive_bytes: size of ``model.tar.gz``.
         champion: with its answers for the same images in the same order.
         is_champion: the bundle is the champion's own.
+        choice: which of the bundle's graphs gave the answers; float32 unless given.
     """
     scores = _scores(spec.classes, spec.positive_class, answers)
     cluster = intervals.clusters([answer.image.group for answer in answers], dataset.protocol)
@@ -168,6 +173,7 @@ def evaluate(
         compared,
         champion.answers if champion is not None else None,
         verdict,
+        choice or Choice(),
     )
 
 
