@@ -27,6 +27,7 @@ from typing import Any
 from benchmarks.serving import bundles, loop, measure, rivals, show
 from benchmarks.serving.measure import Samples
 from benchmarks.serving.rivals import BARE, OURS, RIVALS, STOCK, Rival, Running
+from contracts import bundle, invocation
 
 WORKLOADS = ("noop", "net", "shipped")
 TWO = f"{OURS}, 2 workers"
@@ -85,6 +86,8 @@ class Benchmark:
             (EAGER, stock, "eager.py", {}),
             (FLOAT32, ours, None, {}),
         ]
+        if (model / bundle.INT8_MODEL).exists():
+            cases.append((INT8, ours, None, {invocation.PRECISION_VARIABLE: bundle.INT8}))
         for name, rival, handler, environment in cases:
             samples = self._samples("shipped", name)
             folder = self._folder(name, model)

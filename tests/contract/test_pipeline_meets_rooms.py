@@ -57,14 +57,15 @@ def test_evaluate_understands_its_arguments(
     import training.evaluate
 
     heard: list[Any] = []
-    monkeypatch.setattr(training.evaluate, "evaluate", lambda *arguments: heard.extend(arguments))
+    monkeypatch.setattr(training.evaluate, "evaluate", lambda *arguments, **named: heard.extend([*arguments, named]))
     monkeypatch.setenv(container.BASE_DIR_VARIABLE, str(tmp_path))
     request = requests[names.EVALUATE]
     training.evaluate.main(request["AppSpecification"]["ContainerArguments"])
     paths = [entry["S3Input"]["LocalPath"] for entry in request["ProcessingInputs"]]
     paths.append(request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["LocalPath"])
     assert heard[:4] == [container.local(path) for path in paths]
-    (rules,) = heard[4:]
+    rules, named = heard[4:]
+    assert named == {"precision": "float32", "int8_max_loss": 0.01}
     assert rules == training.evaluate.Rules(
         {"balanced_accuracy": 0.7}, {"balanced_accuracy": 0.6},
         {"ece": 0.1, "latency_ms": 100.0, "bundle_mb": 50.0}, 0.03,

@@ -212,3 +212,18 @@ def test_the_newest_package_of_a_bundle_is_the_known_one(session: Any, settings:
     newest = plane.register(BUNDLE)
     found = packages.with_bundle(session.client("sagemaker"), settings.names.package_group, BUNDLE)
     assert found is not None and found.arn == newest
+
+
+def test_another_precision_of_a_bundle_is_another_package(
+    run: Callable[[str], dict[str, str]], session: Any, settings: Any, plane: Any
+) -> None:
+    plane.register(BUNDLE)
+    event = run("exec1")
+    assert keep.keep(session, settings, **event)["known"] != ""
+    value = json.dumps({**EVALUATION, "serving": {"precision": "int8"}}).encode()
+    session.client("s3").put_object(
+        Bucket=settings.names.artifact_bucket, Key="runs/exec1/evaluate/evaluation.json", Body=value
+    )
+    found = keep.keep(session, settings, **event)
+    assert (found["known"], found["precision"]) == ("", "int8")
+    assert found["model_uri"].endswith(f"/packages/{BUNDLE}-int8/model.tar.gz")

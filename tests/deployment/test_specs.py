@@ -68,6 +68,13 @@ def test_the_name_follows_the_bundle_and_the_image_not_the_package(settings: Any
         assert specs.model(dataclasses.replace(PACKAGE, **change), settings)["ModelName"] != name
 
 
+def test_the_container_serves_the_precision_of_the_package(settings: Any) -> None:
+    assert "CVF_PRECISION" not in specs.model(PACKAGE, settings)["PrimaryContainer"]["Environment"]
+    chosen = specs.model(dataclasses.replace(PACKAGE, precision="int8"), settings)
+    assert chosen["PrimaryContainer"]["Environment"]["CVF_PRECISION"] == "int8"
+    assert chosen["ModelName"] != specs.model(PACKAGE, settings)["ModelName"]
+
+
 @pytest.mark.parametrize("kind", ["ml.m5d.large", "ml.g4dn.xlarge", "ml.g5.xlarge", "ml.p4d.24xlarge", "ml.c6gd.large"])
 def test_no_volume_key_for_a_local_disk(settings: Any, kind: str) -> None:
     assert "KmsKeyId" not in specs.endpoint_config("m", dataclasses.replace(settings, instance_type=kind))

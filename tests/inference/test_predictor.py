@@ -14,7 +14,7 @@ import pytest
 from contracts import bundle, jsonio
 from contracts.errors import ContractError
 from inference.images import BadImage, Limits
-from inference.predictor import Predictor, decide, softmax
+from inference.predictor import Predictor, decide, providers, softmax
 from tests.inference import tiny
 
 
@@ -185,3 +185,46 @@ def test_the_serving_code_imports_nothing_of_training() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_each_graph_answers_with_its_own_temperature(tmp_path: Path) -> None:
+    tiny.write_model(tmp_path / "other.onnx", weights=(-2.0, 2.0))
+    members = {bundle.INT8_MODEL: (tmp_path / "other.onnx").read_bytes()}
+    tiny.write_bundle(tmp_path / "b", members=members, int8=bundle.Calibration(0.5, {"light": 0.9999}))
+    assert Predictor(tmp_path / "b").predict([tiny.picture(255)])[0].confidence == pytest.approx(
+        tiny.light_probability(255)
+    )
+    (answer,) = Predictor(tmp_path / "b", precision=bundle.INT8).predict([tiny.picture(255)])
+    # Half the weights at half the temperature give the same logits; the threshold of its own is not reached.
+    assert answer.probabilities["light"] == pytest.approx(tiny.light_probability(255))
+    assert answer.label == "dark"
+
+
+def test_a_precision_that_the_bundle_lacks_is_refused(tmp_path: Path) -> None:
+    tiny.write_bundle(tmp_path)
+    with pytest.raises(ContractError, match="no graph of precision 'int8'; it has float32"):
+        Predictor(tmp_path, precision=bundle.INT8)
+
+
+def test_a_bundle_from_before_there_were_two_graphs_is_read(tmp_path: Path) -> None:
+    tiny.write_bundle(tmp_path)
+    value = jsonio.read(tmp_path / bundle.SPEC)
+    del value["int8"], value["bundle_hash"]
+    jsonio.write(tmp_path / bundle.SPEC, value)
+    jsonio.write(tmp_path / bundle.SPEC, {**value, "bundle_hash": bundle.bundle_hash(tmp_path)})
+    assert Predictor(tmp_path).spec.int8 is None
+
+
+@pytest.mark.parametrize(
+    ("available", "wanted"),
+    [
+        (["CPUExecutionProvider"], ["CPUExecutionProvider"]),
+        (["AzureExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"]),
+        (
+            ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
+            ["CUDAExecutionProvider", "CPUExecutionProvider"],
+        ),
+    ],
+)
+def test_a_gpu_comes_before_the_cpu(available: list[str], wanted: list[str]) -> None:
+    assert providers(available) == wanted

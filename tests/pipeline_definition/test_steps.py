@@ -126,6 +126,7 @@ def test_evaluate_gets_the_gate_the_model_the_data_and_the_champion() -> None:
     assert request["AppSpecification"]["ContainerArguments"] == [
         "--gate-min", "auc=0.75", "--gate-min", "f1=0.5", "--gate-min-per-slice", "recall=1.0",
         "--gate-max", "latency_ms=100.0", "--champion-margin", "0.1",
+        "--precision", "float32", "--int8-max-loss", "0.01",
     ]  # fmt: skip
     inputs = {entry["InputName"]: entry["S3Input"]["S3Uri"] for entry in request["ProcessingInputs"]}
     assert inputs["model"].endswith("/output/model.tar.gz")
@@ -135,7 +136,7 @@ def test_evaluate_gets_the_gate_the_model_the_data_and_the_champion() -> None:
 
 def test_without_any_limit_only_the_margin_is_said() -> None:
     _, requests, _ = build(gate={"min": {}, "min_per_slice": {}, "max": {}})
-    assert requests[names.EVALUATE]["AppSpecification"]["ContainerArguments"] == ["--champion-margin", "0.03"]
+    assert requests[names.EVALUATE]["AppSpecification"]["ContainerArguments"][:2] == ["--champion-margin", "0.03"]
 
 
 def test_all_jobs_run_the_image_of_these_sources_under_the_job_role(plain: Any) -> None:
@@ -304,7 +305,8 @@ def test_a_package_is_pending_names_kept_objects_and_says_where_it_comes_from(pl
     assert request["ModelApprovalStatus"] == "PendingManualApproval"
     (only,) = request["InferenceSpecification"]["Containers"]
     assert only["Image"] == f"{settings.names.registry}/cv-factory-dev/inference@{oracle.START['InferenceImageDigest']}"
-    assert set(only) == {"Image", "ModelDataUrl"}, "no environment of the SDK's"
+    assert set(only) == {"Image", "ModelDataUrl", "Environment"}
+    assert set(only["Environment"]) == {"CVF_PRECISION"}, "no environment of the SDK's"
     assert request["MetadataProperties"] == {"CommitId": oracle.START["GitSha"]}
     metadata = request["CustomerMetadataProperties"]
     assert metadata[release.META_TRAINING_DIGEST] == oracle.START["TrainingImageDigest"]

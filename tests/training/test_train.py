@@ -133,7 +133,10 @@ def test_a_tracking_server_that_hangs_does_not_lose_a_finished_training(interrup
 def test_the_bundle_is_sealed_and_complete(whole: Whole, prepared: Path) -> None:
     spec = bundle.read(whole.base / "model")
     manifest = dataset.read(prepared).manifest
-    assert set(members(whole.base)) == {bundle.SPEC, bundle.MODEL, bundle.WEIGHTS, bundle.GOLDEN}
+    assert set(members(whole.base)) == {
+        bundle.SPEC, bundle.MODEL, bundle.INT8_MODEL, bundle.WEIGHTS, bundle.GOLDEN,
+    }  # fmt: skip
+    assert spec.int8 is not None and spec.int8.temperature > 0
     assert (spec.classes, spec.positive_class) == (manifest.classes, "disk")
     assert (spec.dataset_hash, spec.source_hash) == (manifest.dataset_hash, "s" * 64)
     assert (spec.recipe, spec.protocol, spec.licence) == ("tiny", "group", "CC0-1.0")
@@ -147,17 +150,19 @@ def test_no_member_tells_the_machine_or_the_job(whole: Whole) -> None:
             assert told.encode() not in data, f"{name} tells {told}"
 
 
-def test_the_served_model_has_learned(whole: Whole, prepared: Path) -> None:
-    predictor = Predictor(whole.base / "model")
+@pytest.mark.parametrize("precision", bundle.PRECISIONS)
+def test_the_served_model_has_learned(whole: Whole, prepared: Path, precision: str) -> None:
+    predictor = Predictor(whole.base / "model", precision=precision)
     images = list(dataset.read(prepared).files())
     answers = predictor.predict([data for _, data in images])
     right = [answer.label == image.label for answer, (image, _) in zip(answers, images, strict=True)]
     assert np.mean(right) >= 0.75
 
 
-def test_golden_requests_get_their_golden_answers(whole: Whole) -> None:
-    golden = jsonio.read(whole.base / "model" / bundle.GOLDEN)
-    predictor = Predictor(whole.base / "model", threads=2)
+@pytest.mark.parametrize("precision", bundle.PRECISIONS)
+def test_golden_requests_get_their_golden_answers(whole: Whole, precision: str) -> None:
+    golden = jsonio.read(whole.base / "model" / bundle.GOLDEN)[precision]
+    predictor = Predictor(whole.base / "model", threads=2, precision=precision)
     assert len(golden["cases"]) == 8
     assert {case["predicted_label"] for case in golden["cases"]} == {"disk", "frame"}
     for case in golden["cases"]:

@@ -79,4 +79,6 @@ def _measured(spec: BundleSpec, answers: Sequence[Answer]) -> dict[str, float | 
         [answer.prediction.probabilities for answer in answers],
     )
     estimate = metrics.estimate(scores)
-    return {**{name: estimate[name] for name in TOLD}, LATENCY_MS: float(np.median(milliseconds(answers)))}
+    # What is not defined, the AUC of a single class for example, is None.
+    found = {name: estimate[name] if np.isfinite(estimate[name]) else None for name in TOLD}
+    return {**found, LATENCY_MS: float(np.median(milliseconds(answers)))}
