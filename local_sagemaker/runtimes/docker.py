@@ -277,6 +277,8 @@ class Container:
         if about is None:
             return None
         state = about["State"]
+        if state["Status"] == "created":  # it could not start; the client has said why and has an exit code
+            return int(state["ExitCode"]) or None
         if state["Running"]:
             return 128 + signal.SIGKILL
         if state["OOMKilled"] and self.memory is not None:

@@ -94,7 +94,7 @@ class Engine:
 
     def attached(self, name: str) -> list[str]:
         """The command that starts a container and hands on its output until it ends."""
-        return [self.client, "start", "--attach", "--sig-proxy=false", name]
+        return [self.client, "start", "--attach", name]
 
     def signal(self, name: str, number: int) -> bool:
         """False when the container does not run."""
