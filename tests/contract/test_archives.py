@@ -18,7 +18,9 @@ from contracts import archives
 from contracts.errors import ContractError
 
 
-@pytest.fixture(scope="module", autouse=True, params=[{"filter": "data"}, {"set_attrs": False}], ids=["3.11.4", "3.11.2"])
+@pytest.fixture(
+    scope="module", autouse=True, params=[{"filter": "data"}, {"set_attrs": False}], ids=["3.11.4", "3.11.2"]
+)
 def how(request: pytest.FixtureRequest) -> Iterator[None]:
     """With the standard library's filter, and as a Python without it extracts."""
     with pytest.MonkeyPatch.context() as patch:
