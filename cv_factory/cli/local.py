@@ -30,9 +30,7 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1. Default: a free one.", min=1, max=65535)] = None,
     runtime: Annotated[
         str | None,
-        typer.Option(
-            help="Where jobs and endpoints run: process (the default) or docker, in the images of make images."
-        ),
+        typer.Option(help="Where jobs and endpoints run: process (default), or docker: the images of make images."),
     ] = None,
     export: Annotated[bool, typer.Option("--export", help="Print shell exports for aws, boto3 and terraform.")] = False,
 ) -> None:

@@ -114,7 +114,7 @@ def test_the_endpoint_is_the_serving_image(
     assert contained.factory.json("local", "status")["runtime"] == "docker"
     assert "containers" in contained.factory.command("local", "status").stdout
     picture = next((contained.factory.folder / "images" / "whole").glob("*.png"))
-    (answer,) = contained.factory.json("predict", str(picture))["predictions"]
+    (answer,) = contained.factory.json("predict", str(picture))
     assert answer["predicted_label"] == "whole"
 
 
