@@ -148,10 +148,15 @@ def _clear(state_dir: Path) -> None:
     if not (state_dir / docker.RECORD).exists():
         return
     with (state_dir / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return
+        deadline = time.monotonic() + 5  # the last threads of a killed server hold it for a moment
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if recorded(state_dir) is not None or time.monotonic() > deadline:
+                    return
+                time.sleep(0.02)
         try:
             docker.clear(state_dir)
         except EngineError as error:

@@ -66,10 +66,10 @@ def serve(
             engine answers.
     """
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with _locked(state_dir), _listening(port) as listener, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        stopping = stack.enter_context(_signals())
+        stack.enter_context(_locked(state_dir))
+        listener = stack.enter_context(_listening(port))
         _check_account(state_dir, account_id)
         _clear(state_dir)
         _prepare_moto(account_id)
@@ -91,7 +91,7 @@ def serve(
                 part.start()
             _write_server_file(platform)
             _log.info("listening on %s", platform.endpoint_url)
-            stopping.wait()
+            stopping.recv(1)
             _log.info("stopping")
         finally:
             for room in (platform.schedules, *reversed(_rooms(platform)), platform.events):
@@ -104,6 +104,25 @@ def serve(
             platform.state.stop()
             platform.store.close()
             (state_dir / "server.json").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """A socket from which a byte comes when the server is to stop.
+
+    Whichever thread the kernel gives the signal to, the byte is written; a handler runs in the main thread alone, and
+    one that waits for something else would not run it.
+    """
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        writing.setblocking(False)
+        before = signal.set_wakeup_fd(writing.fileno())
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: None)
+            yield reading
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 def _assemble(state_dir: Path, account_id: str, region: str, listener: socket.socket, parallel_jobs: int) -> Platform:

@@ -270,10 +270,10 @@ class Container:
         try:
             about = self.engine.inspect(self.name)
             self.engine.remove(self.name)
-            self._give_back()
         except EngineError as error:
             _log.warning("%s may be left in the Docker engine: %s", self.name, error)
             return None
+        self._give_back()
         if about is None:
             return None
         state = about["State"]
@@ -288,9 +288,13 @@ class Container:
         return int(state["ExitCode"])
 
     def _give_back(self) -> None:
-        if os.geteuid() != 0:  # what a container's root wrote, this user could neither read for sure nor remove
-            for folder in self.written:
+        if os.geteuid() == 0:
+            return
+        for folder in self.written:  # what a container's root wrote, this user could neither read for sure nor remove
+            try:
                 self.engine.give_back(self.image, str(folder), self.labels)
+            except EngineError as error:
+                _log.warning("%s keeps files of the container's user: %s", folder, error)
 
 
 def _open_for_reading(folder: Path) -> None:

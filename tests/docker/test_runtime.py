@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker import control
+from local_sagemaker.runtimes.engine import Engine
 from tests.docker.engines import TestEngine
 from tests.local_sagemaker.endpoints.harness import IMAGE, SCRIPT, Local, until
 
@@ -186,6 +187,34 @@ def test_an_endpoint_answers_from_a_container(local: Local, engine: TestEngine, 
     assert ("AWS_ENDPOINT_URL" in answer["environment"]) is not isolated
     (mount,) = about(engine, containers(engine)[0])["Mounts"]
     assert (mount["Destination"], mount["RW"]) == ("/opt/ml/model", False)
+
+
+def test_a_transform_job_runs_in_the_models_container(local: Local) -> None:
+    local.s3.put_object(Bucket="models", Key="in/a.json", Body=b'{"text": "a"}')
+    name, instance = local.name("transform"), {"InstanceCount": 1, "InstanceType": "ml.m5.large"}
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://models/in/"}}
+    local.sagemaker.create_transform_job(
+        TransformJobName=name, ModelName=local.model(), TransformResources=instance,
+        TransformInput={"DataSource": source, "ContentType": "application/json"},
+        TransformOutput={"S3OutputPath": "s3://models/out"},
+    )  # fmt: skip
+
+    def question() -> dict[str, Any] | None:
+        job: dict[str, Any] = local.sagemaker.describe_transform_job(TransformJobName=name)
+        return job if job["TransformJobStatus"] in ("Completed", "Failed", "Stopped") else None
+
+    job = until(question)
+    assert job is not None and job["TransformJobStatus"] == "Completed", job
+    assert local.s3.get_object(Bucket="models", Key="out/a.json.out")["Body"].read() == b'"a"'
+
+
+def test_what_a_containers_root_left_is_given_back(engine: TestEngine, test_image: str, tmp_path: Path) -> None:
+    file = tmp_path / "model" / "weights"
+    file.parent.mkdir()
+    file.touch(mode=0o600)
+    os.chown(file, 12345, 12345)
+    Engine.open().give_back(test_image, str(tmp_path), [])
+    assert (file.stat().st_uid, file.stat().st_gid) == (os.getuid(), os.getgid())
 
 
 def _answers(local: Local, name: str) -> Callable[[], bool]:
