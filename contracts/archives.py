@@ -12,12 +12,14 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from contracts.errors import ContractError
 
 MAX_MEMBERS = 10_000
 MAX_BYTES = 10 * 1024**3
+#: PEP 706 came with Python 3.11.4; Debian 12 has 3.11.2. There a member gets neither mode nor owner from the archive.
+_HOW: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {"set_attrs": False}
 
 
 def pack(target: IO[bytes], members: Mapping[str, Path], *, compress: bool = True) -> None:
@@ -76,7 +78,9 @@ def extract(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_memb
                     raise ContractError(f"{archive.name} holds {member.name!r}, which is no regular file or folder")
                 if PurePosixPath(member.name).is_absolute() or ".." in PurePosixPath(member.name).parts:
                     raise ContractError(f"{archive.name} holds {member.name!r}, which would leave its folder")
-                tar.extract(member, folder, filter="data")
+                if not (folder / member.name).resolve().is_relative_to(folder.resolve()):
+                    raise ContractError(f"{archive.name} holds {member.name!r}, which a link leads out of its folder")
+                tar.extract(member, folder, **_HOW)
     except (tarfile.TarError, EOFError, ValueError, OverflowError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise

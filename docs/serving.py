@@ -19,8 +19,9 @@ application sends and gets is in [For the application developer](application-dev
 A bundle with `code/inference.py` is served by that module, as the SageMaker Inference Toolkit would serve it:
 `model_fn`, `input_fn`, `predict_fn` and `output_fn`, or `transform_fn`; also `pre_model_fn` and `model_warmup_fn`;
 each with the context as one more argument or without. `code/requirements.txt` is installed with pip when the server
-starts, and a failure ends the start. `SAGEMAKER_PROGRAM` names another file. Beside one of our bundles a module
-without `model_fn` changes only what it defines:
+starts, and a failure ends the start. The image has numpy, Pillow and ONNX Runtime, but neither SciPy nor boto3, which
+AWS's own images have: the server needs none of them, so a module that does names them there. `SAGEMAKER_PROGRAM` names
+another file. Beside one of our bundles a module without `model_fn` changes only what it defines:
 
 ```text
 def output_fn(answer, accept):

@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from local_sagemaker import server
+from local_sagemaker import runtimes, server
 
 
 def main() -> int:
@@ -17,6 +17,8 @@ def main() -> int:
     parser.add_argument("--region", required=True, help="the default region")
     parser.add_argument("--port", type=int, default=0, help="0 (the default): a free one")
     parser.add_argument("--parallel-jobs", type=int, default=2, help="jobs that run at a time")
+    parser.add_argument("--runtime", choices=runtimes.NAMES, default=runtimes.PROCESS, help="where containers run")
+    parser.add_argument("--missing-image", default="", help="said where the Docker engine lacks an image")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
@@ -27,6 +29,8 @@ def main() -> int:
             arguments.region,
             arguments.port,
             arguments.parallel_jobs,
+            arguments.runtime,
+            arguments.missing_image,
         )
     except server.CannotServe as error:
         print(f"error: {error}", file=sys.stderr)

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from local_sagemaker import isolation, processes
 from local_sagemaker.store import Store
@@ -44,10 +44,32 @@ class CannotIsolate(CannotStart):
     """This machine gives no network namespace to this user."""
 
 
-class Child:
-    """A running or ended child process."""
+class Contained(Protocol):
+    """A container of which a child process is the output; it is the container that is signalled."""
 
-    def __init__(self, name: str, mark: str, process: subprocess.Popen[bytes], memory_bytes: int | None) -> None:
+    @property
+    def name(self) -> str: ...
+
+    def signal(self, number: int) -> bool:
+        """False when the engine cannot be asked."""
+        ...
+
+    def finish(self) -> int | None:
+        """Its output has ended: remove it; its exit code, None when nobody knows it."""
+        ...
+
+
+class Child:
+    """A running or ended child process, or a container."""
+
+    def __init__(
+        self,
+        name: str,
+        mark: str,
+        process: subprocess.Popen[bytes],
+        memory_bytes: int | None,
+        container: Contained | None = None,
+    ) -> None:
         self.name = name
         self.mark = mark
         self.memory_bytes = memory_bytes
@@ -55,6 +77,8 @@ class Child:
         #: True once the child was killed because it used more memory than it may.
         self.out_of_memory = False
         self._process = process
+        self._container = container
+        self._code: int | None = None
         self._lock = threading.Lock()
         self._exited = False
         self._done = threading.Event()
@@ -66,7 +90,12 @@ class Child:
     @property
     def returncode(self) -> int | None:
         """The exit code, negative for a signal's number; None while it runs or its last output is being read."""
-        return self._process.returncode if self._done.is_set() else None
+        return self._code if self._done.is_set() else None
+
+    @property
+    def container_name(self) -> str:
+        """The container's name in its engine; empty for a process."""
+        return self._container.name if self._container else ""
 
     def wait(self, timeout: float | None = None) -> int | None:
         """The exit code once the child has ended, its group is gone and its last line is delivered; None on timeout."""
@@ -79,7 +108,7 @@ class Child:
         if self.wait(grace) is None:
             self.kill()
         self._done.wait()
-        return int(self._process.returncode)
+        return int(self._code or 0)
 
     def kill(self) -> None:
         """SIGKILL to the whole group; does not wait."""
@@ -87,7 +116,9 @@ class Child:
 
     def _signal(self, number: int) -> None:
         with self._lock:
-            if not self._exited:
+            if self._exited:
+                return
+            if self._container is None or (not self._container.signal(number) and number == signal.SIGKILL):
                 processes.kill_group(self.pid, number)
 
     def _follow(self, sink: Sink, ended: Callable[[Child], None]) -> None:
@@ -105,6 +136,8 @@ class Child:
         if pump.is_alive():  # somebody left the group and holds the pipe
             processes.kill_leftovers([(self.pid, None, self.mark)])
             pump.join(5)
+        code = self._container.finish() if self._container is not None else None
+        self._code = self._process.returncode if code is None else code
         ended(self)
         self._done.set()
 
@@ -117,6 +150,7 @@ class Children:
         self._running: dict[str, Child] = {}
         self._lock = threading.Lock()
         self._guardian: _Guardian | None = None
+        self._engine = ""
         self._watching = False
         self._closed = False
         self._can_isolate: bool | None = None
@@ -129,6 +163,11 @@ class Children:
             self._store.delete(_KIND, "", record.name)
         return [record.body["name"] for record in records]
 
+    def watch(self, engine: str) -> None:
+        """Have the guardian remove a dead server's containers too. ``engine``: a line for it, see the guardian."""
+        self._engine = engine
+        self._tell_guardian(f"! {engine}\n")
+
     def start(
         self,
         name: str,
@@ -140,13 +179,14 @@ class Children:
         isolated: bool = False,
         memory_mb: int | None = None,
         pass_fds: Sequence[int] = (),
+        container: Contained | None = None,
     ) -> Child:
         """Start a command.
 
         ``environment`` is all the child gets, but for PATH, HOME, the locale and the like. ``sink`` gets each line of
         standard output and error, without its end, from one thread. ``isolated``: no network but its own loopback, no
         AWS credentials and endpoint. ``memory_mb``: the child is killed when it and what it started hold more.
-        ``pass_fds``: file descriptors that stay open in it.
+        ``pass_fds``: file descriptors that stay open in it. ``container``: what the command shows the output of.
 
         Raises:
             CannotIsolate: ``isolated``, and the kernel allows no namespace.
@@ -156,7 +196,7 @@ class Children:
         command = [str(part) for part in argv]
         if isolated:
             self._check_isolation()
-            variables = {key: value for key, value in variables.items() if not _gives_access(key)}
+            variables = {key: value for key, value in variables.items() if not gives_access(key)}
             command = [sys.executable, "-I", "-S", isolation.__file__, "--", *command]
         mark = secrets.token_hex(8)
         variables[processes.MARK] = mark
@@ -164,7 +204,7 @@ class Children:
             if self._closed:
                 raise CannotStart("the server is stopping")
             process = _spawn(command, variables, cwd, pass_fds)
-            child = Child(name, mark, process, memory_mb * 2**20 if memory_mb else None)
+            child = Child(name, mark, process, memory_mb * 2**20 if memory_mb else None, container)
             self._running[mark] = child
         body = {"name": name, "pgid": child.pid, "started": child.started_at}
         self._store.insert(_KIND, "", mark, body)
@@ -194,6 +234,7 @@ class Children:
         with self._lock:
             guardian, self._guardian = self._guardian, None
         if guardian is not None:
+            guardian.tell("!\n")
             guardian.close()
 
     def _ended(self, child: Child) -> None:
@@ -208,6 +249,8 @@ class Children:
                 return
             if self._guardian is None:
                 self._guardian = _Guardian()
+                if self._engine and not line.startswith("!"):
+                    self._guardian.tell(f"! {self._engine}\n")
             if not self._guardian.tell(line):
                 _log.warning("the guardian is gone: children of a killed server live until the next start")
                 self._guardian.close()
@@ -318,7 +361,8 @@ def _pump(output: IO[bytes] | None, sink: Sink) -> None:
             deliver(rest)
 
 
-def _gives_access(variable: str) -> bool:
+def gives_access(variable: str) -> bool:
+    """Does an environment variable lead to AWS, or open it?"""
     return variable.startswith(
         (
             "AWS_ACCESS",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -13,11 +14,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_sagemaker import processes
+from local_sagemaker import processes, runtimes
+from local_sagemaker.runtimes.engine import Engine, EngineError, NoEngine
 
 
 class CannotStart(Exception):
     """The server did not come up; the message holds the last lines of its log."""
+
+
+class CannotStop(Exception):
+    """The server has ended, but what it started may be left; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +36,34 @@ class ServerInfo:
     pid: int
     port: int
     started: str
+    runtime: str = runtimes.PROCESS
 
 
 def start(
-    state_dir: Path, account_id: str, region: str, port: int | None = None, *, timeout: float = 60.0
+    state_dir: Path,
+    account_id: str,
+    region: str,
+    port: int | None = None,
+    *,
+    runtime: str = runtimes.PROCESS,
+    missing_image: str = "",
+    timeout: float = 60.0,
 ) -> ServerInfo:
     """Start a server that outlives this process and wait until it answers; the running one when there is one.
 
+    ``runtime`` and ``missing_image``: see :func:`local_sagemaker.server.serve`.
+
     Raises:
-        CannotStart: it did not come up.
+        CannotStart: it did not come up, or no Docker engine answers.
     """
     running = status(state_dir)
     if running is not None:
         return running
+    if runtime == runtimes.DOCKER:
+        try:
+            Engine.open()
+        except NoEngine as error:
+            raise CannotStart(str(error)) from None
     state_dir = state_dir.absolute()
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = state_dir / "server.log"
@@ -50,7 +71,8 @@ def start(
         process = subprocess.Popen(
             [
                 sys.executable, "-m", "local_sagemaker", "--state-dir", str(state_dir),
-                "--account-id", account_id, "--region", region, "--port", str(port or 0),
+                "--account-id", account_id, "--region", region, "--port", str(port or 0), "--runtime", runtime,
+                "--missing-image", missing_image,
             ],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/", env=_environment(),
         )  # fmt: skip
@@ -99,6 +121,7 @@ def stop(state_dir: Path, *, timeout: float = 60.0) -> bool:
     """End the server and wait until it and all its children are gone; False when none ran."""
     running = recorded(state_dir)
     if running is None:
+        _clear(state_dir)
         return False
     deadline = time.monotonic() + timeout
     number = signal.SIGTERM
@@ -110,7 +133,34 @@ def stop(state_dir: Path, *, timeout: float = 60.0) -> bool:
                 os.kill(running.pid, number)
             time.sleep(0.02)
     (state_dir / "server.json").unlink(missing_ok=True)
+    _clear(state_dir)
     return True
+
+
+def _clear(state_dir: Path) -> None:
+    """Remove what a killed server left in a Docker engine, unless another is just starting.
+
+    Raises:
+        CannotStop: the engine does not answer.
+    """
+    from local_sagemaker.runtimes import docker
+
+    if not (state_dir / docker.RECORD).exists():
+        return
+    with (state_dir / "lock").open("w") as file:
+        deadline = time.monotonic() + 5  # the last threads of a killed server hold it for a moment
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if recorded(state_dir) is not None or time.monotonic() > deadline:
+                    return
+                time.sleep(0.02)
+        try:
+            docker.clear(state_dir)
+        except EngineError as error:
+            raise CannotStop(f"containers may be left in the Docker engine, which does not answer: {error}") from None
 
 
 def _environment() -> dict[str, str]:

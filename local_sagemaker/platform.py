@@ -19,6 +19,7 @@ from local_sagemaker.lambdas import Lambdas
 from local_sagemaker.logs import Logs
 from local_sagemaker.objects import Objects
 from local_sagemaker.roles import Roles
+from local_sagemaker.runtimes.processes import ProcessRuntime
 from local_sagemaker.schedules import Schedules
 from local_sagemaker.state import State
 from local_sagemaker.store import Store
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from local_sagemaker.endpoints import Fleets
     from local_sagemaker.jobs import Jobs
     from local_sagemaker.pipelines import Executions
+    from local_sagemaker.runtimes import Runtime
 
 
 class Room(Protocol):
@@ -54,6 +56,7 @@ class Platform:
         self.state = State(state_dir / "moto", self.blobs)
         self.images = Images(self.store)
         self.children = Children(self.store)
+        self.runtime: Runtime = ProcessRuntime(self.images, self.children)
         self.logs = Logs(account_id, self.clock.time, self.state.changed)
         self.roles = Roles(account_id, lambda: self.endpoint_url, self.state.changed)
         self.objects = Objects(account_id, self.blobs, self.state)
@@ -68,6 +71,14 @@ class Platform:
         backend = sts_backends[self.account_id]["aws"]
         arn: str = backend.get_caller_identity(response.access_key, response.region)[1]
         return arn
+
+    def image_tags(self, region: str, repository: str, digest: str) -> list[str]:
+        """The tags that the local ECR has for an image."""
+        from moto.ecr.models import ecr_backends
+
+        found = ecr_backends[self.account_id][region].repositories.get(repository)
+        images = found.images if found is not None else []
+        return [str(tag) for image in images if image.get_image_digest() == digest for tag in image.image_tags]
 
     def principal_arn(self, caller_arn: str) -> str:
         """``aws:PrincipalArn``: the role behind an assumed-role session, else the caller itself."""

@@ -8,6 +8,7 @@ gone), then the last snapshots.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import importlib
 import json
@@ -22,7 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_sagemaker import control, processes
+from local_sagemaker import control, processes, runtimes
+from local_sagemaker.runtimes.engine import Engine, EngineError, NoEngine
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform, Room
@@ -45,44 +47,82 @@ class CannotServe(Exception):
     """The server cannot start here; the message says why and what would help."""
 
 
-def serve(state_dir: Path, account_id: str, region: str, port: int = 0, parallel_jobs: int = 2) -> None:
+def serve(
+    state_dir: Path,
+    account_id: str,
+    region: str,
+    port: int = 0,
+    parallel_jobs: int = 2,
+    runtime: str = runtimes.PROCESS,
+    missing_image: str = "",
+) -> None:
     """Run the server until SIGTERM or SIGINT.
 
+    ``runtime``: one of :data:`local_sagemaker.runtimes.NAMES`. ``missing_image``: a sentence for who names an image
+    that the Docker engine does not have.
+
     Raises:
-        CannotServe: another server uses the folder, another account's state is in it, or the port is taken.
+        CannotServe: another server uses the folder, another account's state is in it, the port is taken, or no Docker
+            engine answers.
     """
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with _locked(state_dir), _listening(port) as listener:
+    with contextlib.ExitStack() as stack:
+        stopping = stack.enter_context(_signals())
+        stack.enter_context(_locked(state_dir))
+        listener = stack.enter_context(_listening(port))
         _check_account(state_dir, account_id)
+        _clear(state_dir)
         _prepare_moto(account_id)
         platform = _assemble(state_dir, account_id, region, listener, parallel_jobs)
+        listeners = [listener]
+        if runtime == runtimes.DOCKER:
+            listeners.append(stack.enter_context(_docker(platform, missing_image)))
 
         from local_sagemaker import http
         from local_sagemaker.app import App
 
-        server = http.make(listener, App(platform))
-        answering = threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True)
-        answering.start()
+        app = App(platform)
+        servers = [http.make(one, app) for one in listeners]
+        for server in servers:
+            threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True).start()
         try:
             starting: list[Room] = [*_rooms(platform), platform.events, platform.schedules]
             for part in starting:
                 part.start()
             _write_server_file(platform)
             _log.info("listening on %s", platform.endpoint_url)
-            stopping.wait()
+            stopping.recv(1)
             _log.info("stopping")
         finally:
             for room in (platform.schedules, *reversed(_rooms(platform)), platform.events):
                 room.stop()
             platform.children.stop()
-            server.shutdown()
-            server.server_close()
+            for server in servers:
+                server.shutdown()
+                server.server_close()
+            platform.runtime.close()
             platform.state.stop()
             platform.store.close()
             (state_dir / "server.json").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """A socket from which a byte comes when the server is to stop.
+
+    Whichever thread the kernel gives the signal to, the byte is written; a handler runs in the main thread alone, and
+    one that waits for something else would not run it.
+    """
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        writing.setblocking(False)
+        before = signal.set_wakeup_fd(writing.fileno())
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: None)
+            yield reading
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 def _assemble(state_dir: Path, account_id: str, region: str, listener: socket.socket, parallel_jobs: int) -> Platform:
@@ -108,6 +148,56 @@ def _assemble(state_dir: Path, account_id: str, region: str, listener: socket.so
     platform.fleets = Fleets(platform)
     platform.executions = Executions(platform)
     return platform
+
+
+def _clear(state_dir: Path) -> None:
+    """Remove the containers that a killed server of this folder left, whatever the runtime is now."""
+    from local_sagemaker.runtimes import docker
+
+    try:
+        for name in docker.clear(state_dir):
+            _log.warning("removed container %s, which an earlier server left", name)
+    except EngineError as error:
+        _log.warning("containers of an earlier server may be left: %s", error)
+
+
+def _docker(platform: Platform, missing_image: str) -> contextlib.closing[socket.socket]:
+    """Give the platform the Docker runtime; a socket where its containers reach this server.
+
+    Raises:
+        CannotServe: no engine, or one whose networks are not this machine's.
+    """
+    from local_sagemaker.runtimes.docker import DockerRuntime
+
+    try:
+        runtime = DockerRuntime(
+            Engine.open(), platform.children, platform.state_dir, platform.image_tags, missing_image
+        )
+        gateway = runtime.open()
+    except (NoEngine, EngineError) as error:
+        raise CannotServe(str(error)) from None
+    port = int(platform.endpoint_url.rsplit(":", 1)[1])
+    try:
+        listener = _bound(gateway, port)
+    except OSError as error:
+        runtime.close()
+        raise CannotServe(
+            f"the Docker engine's network is not this machine's: {gateway} cannot be used ({error.strerror}). The "
+            "Docker runtime needs an engine on this Linux machine, not one in a virtual machine or elsewhere."
+        ) from None
+    runtime.endpoint_url = f"http://{gateway}:{listener.getsockname()[1]}"
+    platform.runtime = runtime
+    return contextlib.closing(listener)
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    """A listening socket on ``port``, or on a free one where that is taken."""
+    try:
+        return socket.create_server((address, port), backlog=128)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return socket.create_server((address, 0), backlog=128)
 
 
 def _rooms(platform: Platform) -> tuple[Room, ...]:
@@ -180,6 +270,7 @@ def _write_server_file(platform: Platform) -> None:
         "pid": os.getpid(),
         "port": int(platform.endpoint_url.rsplit(":", 1)[1]),
         "started": processes.start_time(os.getpid()),
+        "runtime": platform.runtime.name,
     }
     temporary = platform.state_dir / "server.json.new"
     temporary.write_text(json.dumps(document))

@@ -214,7 +214,7 @@ def explain(error: BaseException) -> FactoryError | None:
         return FactoryError(f"{error.filename}: {error.strerror}", "Check the path and its permissions.")
     if type(error).__module__.split(".")[0] in ("botocore", "boto3", "s3transfer"):
         return _explain_aws(error)
-    if type(error).__name__ == "CannotStart":
+    if type(error).__name__ in ("CannotStart", "CannotStop"):
         headline, _, rest = str(error).partition("\n")
         return FactoryError(headline.rstrip("."), rest)
     return None

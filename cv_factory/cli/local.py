@@ -12,6 +12,7 @@ from contracts.errors import FactoryError, UsageError
 from cv_factory.cli.common import Cli, verb
 
 if TYPE_CHECKING:
+    from contracts.settings import Settings
     from local_sagemaker.control import ServerInfo
 
 app = typer.Typer(
@@ -27,6 +28,10 @@ def register(root: typer.Typer) -> None:
 def up(
     cli: Cli,
     port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1. Default: a free one.", min=1, max=65535)] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="Where jobs and endpoints run: process (default), or docker: the images of make images."),
+    ] = None,
     export: Annotated[bool, typer.Option("--export", help="Print shell exports for aws, boto3 and terraform.")] = False,
 ) -> None:
     """Start it, or find it running; buckets, roles, images and rules are made where they are missing.
@@ -47,7 +52,12 @@ def up(
                 f"the local SageMaker is running on port {running.port} already",
                 f"Leave --port out, or restart it: cv-factory local down, then cv-factory local up --port {port}",
             )
-    info = running or control.start(state, settings.aws.account_id, settings.aws.region, port)
+        if runtime is not None and runtime != running.runtime:
+            raise UsageError(
+                f"the local SageMaker is running with --runtime {running.runtime} already",
+                f"Restart it: cv-factory local down, then cv-factory local up --runtime {runtime}",
+            )
+    info = running or _start(settings, state, port, runtime)
     local_base.ensure(settings, cli.target.session, f"{info.endpoint_url}/_local")
     if cli.json:
         cli.screen.document(_document(info, state))
@@ -57,6 +67,8 @@ def up(
     else:
         cli.screen.say(f"The local SageMaker {'runs' if running else 'is up'} at {info.endpoint_url}")
         cli.screen.say(f"Account {info.account_id}, region {info.region}, process {info.pid}, state {state}")
+        if info.runtime != "process":
+            cli.screen.say(f"Jobs and endpoints: {_WHERE[info.runtime]}")
         cli.screen.say("Next: cv-factory run --demo")
 
 
@@ -70,10 +82,11 @@ def status(cli: Cli) -> None:
     if info is None:
         raise FactoryError(f"the local SageMaker of {cli.state} is not running", "Start it: cv-factory local up")
     if cli.json:
-        cli.screen.document(_document(info, cli.state))
+        cli.screen.document({**_document(info, cli.state), "runtime": info.runtime})
     else:
         cli.screen.say(f"The local SageMaker runs at {info.endpoint_url} (process {info.pid})")
         cli.screen.say(f"Account {info.account_id}, region {info.region}, state {cli.state}")
+        cli.screen.say(f"Jobs and endpoints: {_WHERE[info.runtime]}")
 
 
 @verb(app, "down", example="cv-factory local down")
@@ -101,6 +114,42 @@ def exports(info: ServerInfo) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": LOCAL_SECRET,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+#: Runtime -> what it is, for a person.
+_WHERE = {"process": "processes of this machine", "docker": "containers, from the images of make images"}
+
+
+def _start(settings: Settings, state: Path, port: int | None, runtime: str | None) -> ServerInfo:
+    """
+    Raises:
+        UsageError: no such runtime.
+        FactoryError: the Docker engine lacks an image of this checkout.
+    """
+    from contracts import source
+    from local_sagemaker import control, runtimes
+    from local_sagemaker.runtimes.engine import Engine, NoEngine
+
+    runtime = runtime or runtimes.PROCESS
+    if runtime not in runtimes.NAMES:
+        raise UsageError(f"there is no runtime {runtime}", f"Runtimes: {', '.join(runtimes.NAMES)}")
+    if runtime == runtimes.DOCKER:
+        try:
+            engine = Engine.open()
+        except NoEngine as error:
+            headline, _, hint = str(error).partition("\n")
+            raise FactoryError(headline, hint) from None
+        for image in source.IMAGES:
+            name = f"{settings.names.repository(image)}:{source.source_tag(image)}"
+            if not engine.has_image(name):
+                raise FactoryError(f"the Docker engine has no image {name}", _BUILD)
+    return control.start(
+        state, settings.aws.account_id, settings.aws.region, port, runtime=runtime, missing_image=_BUILD
+    )
+
+
+#: The sources name the image, so a changed source is another image.
+_BUILD = "Build the images of this checkout: make images"
 
 
 def _document(info: ServerInfo, state: Path) -> dict[str, Any]:

@@ -33,6 +33,12 @@ DIFFERENCES: dict[str, Difference] = {
         '`{"error": {"code", "message"}}`. Only the message of a `BaseInferenceToolkitError` reaches the client.',
         "Exception texts hold paths, data and secrets.",
     ),
+    "sparse": Difference(
+        "SciPy and boto3 are in the image; an `.npz` body is a sparse matrix.",
+        "Neither is, and such a body is a 415, unless `code/requirements.txt` brings SciPy. Code that imports them"
+        " names them there.",
+        "They are 120 MB of the toolkit's weight, and no credentials are used where no SDK is.",
+    ),
     "nan": Difference(
         "NaN and infinity leave as `NaN` in JSON.", "500 and a line in the log.", "That is no JSON; clients fail on it."
     ),

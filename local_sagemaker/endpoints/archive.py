@@ -6,6 +6,10 @@ import gzip
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+#: PEP 706 came with Python 3.11.4; Debian 12 has 3.11.2. There a member gets neither mode nor owner from the archive.
+_HOW: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {"set_attrs": False}
 
 
 class BadArchive(Exception):
@@ -31,7 +35,9 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int, max_files: int) -> No
                 path = PurePosixPath(member.name)
                 if path.is_absolute() or ".." in path.parts:
                     raise BadArchive(f"{member.name!r} leads out of the folder")
-                tar.extract(member, folder, filter="data")
+                if not (folder / member.name).resolve().is_relative_to(folder.resolve()):
+                    raise BadArchive(f"a link leads {member.name!r} out of the folder")
+                tar.extract(member, folder, **_HOW)
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise BadArchive(str(error) or "it is not a tar archive") from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A serving container as a process: its folder, its variables, its command, and the connection to it.
+"""A serving container: its folder, its variables, and the connection to it.
 
 Source: SageMaker Developer Guide, "Use Your Own Inference Code with Hosting Services".
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +14,18 @@ import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from local_sagemaker.children import CannotIsolate, CannotStart, Child, Sink
+from local_sagemaker.children import CannotIsolate, CannotStart, Sink
 from local_sagemaker.endpoints import archive
 from local_sagemaker.images import Unbound
-from local_sagemaker.jobs.layout import BASE_VARIABLE, rewrite
 from local_sagemaker.models import ARCHIVE, FILE
 from local_sagemaker.objects import ObjectError
 from local_sagemaker.roles import CannotAssume
+from local_sagemaker.runtimes import Launch, Served
 
 if TYPE_CHECKING:
     from local_sagemaker.endpoints.settings import Settings
     from local_sagemaker.platform import Platform
 
-PORT_VARIABLE = "SAGEMAKER_BIND_TO_PORT"
-_BRIDGE = Path(__file__).with_name("bridge.py")
-_ISOLATED_PORT = 8080
 _CONNECTIONS = 64
 
 
@@ -85,10 +80,14 @@ def _unpack(platform: Platform, settings: Settings, plan: dict[str, Any], uri: s
 class Container:
     """A started container and the keep-alive connections to it."""
 
-    def __init__(self, child: Child, pool: HTTPConnectionPool, socket_file: Path | None) -> None:
-        self.child = child
-        self.pool = pool
-        self._socket_file = socket_file
+    def __init__(self, served: Served) -> None:
+        self.child = served.child
+        self._socket_file = served.socket
+        self.pool = (
+            _UnixPool(served.socket)
+            if served.socket is not None
+            else HTTPConnectionPool(served.host, served.port, maxsize=_CONNECTIONS)
+        )
 
     def close(self) -> None:
         """Drop the connections; the process is the caller's to end."""
@@ -97,35 +96,32 @@ class Container:
             shutil.rmtree(self._socket_file.parent, ignore_errors=True)
 
 
-def launch(platform: Platform, plan: dict[str, Any], owner: str, base: Path, region: str, sink: Sink) -> Container:
+def launch(
+    platform: Platform, plan: dict[str, Any], owner: str, base: Path, region: str, sink: Sink, instance_type: str
+) -> Container:
     """Start the container of ``plan`` in the prepared folder ``base``: the image's entrypoint with ``serve``.
 
     Raises:
         CannotLaunch: the image is not bound, the role or the command is missing, or isolation is not possible here.
     """
     try:
-        binding = platform.images.resolve(plan["Image"])
-        environment = binding.environment | plan["Environment"]
-        environment = {name: rewrite(value, base) for name, value in environment.items()}
+        image = platform.runtime.image(plan["Image"])
+        environment = dict(plan["Environment"])
         if plan["RoleArn"] and not plan["Isolated"]:
             environment |= platform.roles.environment(plan["RoleArn"], region)
-        socket_file = _socket_file() if plan["Isolated"] else None
-        port = _ISOLATED_PORT if socket_file else _free_port()
-        environment |= {BASE_VARIABLE: str(base), PORT_VARIABLE: str(port)}
-        command = [*(rewrite(part, base) for part in binding.entrypoint), "serve"]
-        if socket_file:
-            command = [sys.executable, "-I", "-S", str(_BRIDGE), str(socket_file), str(port), *command]
-        child = platform.children.start(
-            f"{owner}/{base.name}", command, environment, binding.working_dir, sink, isolated=socket_file is not None
-        )
+        served = image.serve(
+            Launch(
+                f"{owner}/{base.name}", base, ["serve"], environment, sink, isolated=plan["Isolated"],
+                instance_type=instance_type,
+            )
+        )  # fmt: skip
     except Unbound as error:
         raise CannotLaunch(f"The image for {owner} could not be pulled. {error}") from None
     except CannotIsolate as error:
         raise CannotLaunch(f"Network isolation of {owner} is not possible here. {error}") from None
     except (CannotAssume, CannotStart) as error:
         raise CannotLaunch(f"The primary container for {owner} could not start: {error}") from None
-    pool = _UnixPool(socket_file) if socket_file else HTTPConnectionPool("127.0.0.1", port, maxsize=_CONNECTIONS)
-    return Container(child, pool, socket_file)
+    return Container(served)
 
 
 def ping(container: Container, seconds: float) -> bool:
@@ -135,18 +131,6 @@ def ping(container: Container, seconds: float) -> bool:
     except (urllib3.exceptions.HTTPError, OSError):
         return False
     return answer.status == 200
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def _socket_file() -> Path:
-    """In a private folder outside the state folder: the path of a Unix socket holds at most 107 bytes."""
-    return Path(tempfile.mkdtemp(prefix="local-sagemaker-"), "socket")
 
 
 class _UnixConnection(HTTPConnection):

@@ -55,6 +55,7 @@ class Instance:
         self._variant: str = variant["VariantName"]
         self._owner = f"production variant {self._variant}"
         self._plan: dict[str, Any] = variant["Plan"]
+        self._instance_type: str = variant.get("InstanceType") or ""
         self._startup = float(variant.get("StartupSeconds") or settings.startup_seconds)
         self._base = folder / self.id
         self._changed = changed
@@ -128,7 +129,8 @@ class Instance:
             if self._stopping.is_set():
                 return ""
             container = launch(
-                self._platform, self._plan, self._owner, self._base, self._region, self._stream.write
+                self._platform, self._plan, self._owner, self._base, self._region, self._stream.write,
+                self._instance_type,
             )  # fmt: skip
             self.container = container
         try:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker.jobs.layout import BASE
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -46,10 +48,12 @@ class Plan:
     files: Callable[[str], dict[str, Any]]
     checkpoints: Upload | None = None
     metrics: tuple[tuple[str, str], ...] = ()
+    instance_type: str = ""
 
-    def command(self, image_entrypoint: tuple[str, ...]) -> list[str]:
-        """argv: the request's entrypoint replaces the image's, as ``docker run --entrypoint`` does."""
-        return [*(self.entrypoint or image_entrypoint), *self.arguments]
+    def outside(self) -> list[Path]:
+        """Folders that the request names outside ``/opt/ml``: there this machine's own path is used."""
+        folders = [*self.folders, *([self.checkpoints.path] if self.checkpoints else [])]
+        return [Path(folder) for folder in folders if not f"{folder}/".startswith(f"{BASE}/")]
 
 
 @dataclass(slots=True)

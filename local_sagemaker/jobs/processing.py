@@ -97,6 +97,7 @@ def plan(request: Mapping[str, Any], arn: str) -> Plan:
         uploads=uploads,
         folders=(_CONFIG, f"{layout.BASE}/output", *(item.path for item in inputs), *(item.path for item in uploads)),
         files=lambda host: _files(request, arn, host),
+        instance_type=request["ProcessingResources"]["ClusterConfig"]["InstanceType"],
     )
 
 

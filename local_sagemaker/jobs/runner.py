@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.children import CannotIsolate, CannotStart, Child
-from local_sagemaker.images import Binding, Unbound
+from local_sagemaker.images import Unbound
 from local_sagemaker.jobs import archive, failures, layout, states, training
 from local_sagemaker.jobs.metrics import Scraper
 from local_sagemaker.jobs.plan import Input, Plan, Result
@@ -22,6 +22,7 @@ from local_sagemaker.jobs.sync import FolderSync
 from local_sagemaker.logs import LogStream
 from local_sagemaker.objects import ObjectError
 from local_sagemaker.roles import CannotAssume
+from local_sagemaker.runtimes import Image, Launch
 from local_sagemaker.store import Record
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ class Runner:
 
     def _run(self) -> None:
         self._change("Starting", StartTime=self._platform.clock.time())
-        binding = self._image()
-        environment = self._environment(binding)
+        image = self._image()
+        environment = self._environment()
         bases = self._prepare()
         self._change("Downloading")
         self._download(bases)
@@ -95,7 +96,7 @@ class Runner:
         self._change("Training")
         streams = self._streams()
         try:
-            result = self._execute(bases, binding, environment, streams, scraper, syncs)
+            result = self._execute(bases, image, environment, streams, scraper, syncs)
         finally:
             for stream in streams:
                 stream.close()
@@ -103,13 +104,13 @@ class Runner:
 
     # before
 
-    def _image(self) -> Binding:
+    def _image(self) -> Image:
         try:
-            return self._platform.images.resolve(self._plan.image)
+            return self._platform.runtime.image(self._plan.image)
         except Unbound as error:
             raise failures.client_error(f"Cannot pull image {self._plan.image}. {error}") from None
 
-    def _environment(self, binding: Binding) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         region = self._record.region
         if self._plan.isolated:
             access = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_EC2_METADATA_DISABLED": "true"}
@@ -118,7 +119,7 @@ class Runner:
                 access = self._platform.roles.environment(self._plan.role_arn, region)
             except CannotAssume as error:
                 raise failures.client_error(str(error)) from None
-        return {**binding.environment, **self._plan.environment, **access}
+        return {**self._plan.environment, **access}
 
     def _bases(self) -> list[Path]:
         return [self._folder / host for host in layout.hosts(self._plan.instance_count)]
@@ -131,7 +132,6 @@ class Runner:
             folders = [*self._plan.folders, *([self._plan.checkpoints.path] if self._plan.checkpoints else [])]
             for folder in folders:
                 layout.place(folder, base).mkdir(parents=True, exist_ok=True)
-            (base / "tmp").mkdir(exist_ok=True)
             for path, content in self._plan.files(base.name).items():
                 layout.write_json(layout.place(path, base), content)
         return bases
@@ -197,7 +197,7 @@ class Runner:
     # while
 
     def _execute(
-        self, bases: list[Path], binding: Binding, environment: dict[str, str], streams: list[LogStream],
+        self, bases: list[Path], image: Image, environment: dict[str, str], streams: list[LogStream],
         scraper: Scraper, syncs: list[FolderSync],
     ) -> Result:  # fmt: skip
         result = Result(bases)
@@ -205,7 +205,7 @@ class Runner:
             sync.start()
         try:
             for index, (base, stream) in enumerate(zip(bases, streams, strict=True)):
-                self._launch(index, base, binding, environment, stream, scraper)
+                self._launch(index, base, image, environment, stream, scraper)
             self._wait(result)
         except BaseException as error:
             if not isinstance(error, Abandoned):  # else whoever stops the server ends them, with time to save
@@ -217,20 +217,20 @@ class Runner:
         return result
 
     def _launch(
-        self, index: int, base: Path, binding: Binding, environment: dict[str, str], stream: LogStream, scraper: Scraper
+        self, index: int, base: Path, image: Image, environment: dict[str, str], stream: LogStream, scraper: Scraper
     ) -> None:
         def sink(line: str) -> None:
             stream.write(line)
             scraper.feed(line)
 
-        argv = [layout.rewrite(part, base) for part in self._plan.command(binding.entrypoint)]
-        variables = {name: layout.rewrite(value, base) for name, value in environment.items()}
-        variables |= {layout.BASE_VARIABLE: str(base), "TMPDIR": str(base / "tmp")}
         name = f"{self._record.kind} {self._record.name}/{base.name}"
+        plan = self._plan
+        launch = Launch(
+            name, base, plan.arguments, environment, sink, plan.entrypoint, plan.isolated, plan.instance_type,
+            base.name, plan.outside(),
+        )  # fmt: skip
         try:
-            child = self._platform.children.start(
-                name, argv, variables, binding.working_dir, sink, isolated=self._plan.isolated
-            )
+            child = image.run(launch)
         except CannotIsolate as error:
             raise failures.client_error(f"EnableNetworkIsolation cannot be enforced here. {error}") from error
         except CannotStart as error:

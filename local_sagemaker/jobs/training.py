@@ -118,6 +118,7 @@ def plan(request: Mapping[str, Any], arn: str) -> Plan:
         if checkpoints
         else None,
         metrics=tuple(_metrics(request)),
+        instance_type=request["ResourceConfig"].get("InstanceType", ""),
     )
 
 

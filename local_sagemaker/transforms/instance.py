@@ -25,7 +25,7 @@ class Instance:
 
     def __init__(
         self, platform: Platform, settings: Settings, plan: dict[str, Any], folder: Path, region: str, group: str,
-        job: str,
+        job: str, instance_type: str,
     ) -> None:  # fmt: skip
         self.id = f"i-{secrets.token_hex(9)[:17]}"
         self._platform = platform
@@ -33,6 +33,7 @@ class Instance:
         self._plan = plan
         self._base = folder / self.id
         self._region = region
+        self._instance_type = instance_type
         stream = f"{job}/{self.id}-{int(platform.clock.time())}"
         self.log: LogStream = platform.logs.stream(group, stream, region)
         self.data_log: LogStream = platform.logs.stream(group, f"{stream}/data-log", region)
@@ -64,7 +65,8 @@ class Instance:
         """
         try:
             self._container = launch(
-                self._platform, self._plan, _OWNER, self._base, self._region, self.log.write
+                self._platform, self._plan, _OWNER, self._base, self._region, self.log.write,
+                self._instance_type,
             )  # fmt: skip
         except CannotLaunch as error:
             raise failures.client_error(str(error)) from None

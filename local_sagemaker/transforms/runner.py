@@ -141,7 +141,7 @@ class TransformRunner:
     def _instance(self, plan: dict[str, Any]) -> Instance:
         return Instance(
             self._platform, self._settings, plan, self._folder, self._record.region, transform.LOG_GROUP,
-            self._request[transform.NAME],
+            self._request[transform.NAME], self._request["TransformResources"]["InstanceType"],
         )  # fmt: skip
 
     def _inputs(self) -> list[_Input]:

@@ -7,6 +7,7 @@ import io
 import os
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -15,6 +16,16 @@ from hypothesis import given, settings
 
 from contracts import archives
 from contracts.errors import ContractError
+
+
+@pytest.fixture(
+    scope="module", autouse=True, params=[{"filter": "data"}, {"set_attrs": False}], ids=["3.11.4", "3.11.2"]
+)
+def how(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With the standard library's filter, and as a Python without it extracts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archives, "_HOW", request.param)
+        yield
 
 
 def packed(folder: Path) -> bytes:

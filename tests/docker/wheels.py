@@ -48,8 +48,7 @@ def fetch(lock: Path, folder: Path) -> Path:
     done = subprocess.run(
         [
             sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps", *_TARGET,
-            "--only-binary", ":all:", "--no-binary", "sagemaker-inference", "--dest", str(folder),
-            "--requirement", str(lock),
+            "--only-binary", ":all:", "--dest", str(folder), "--requirement", str(lock),
         ],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

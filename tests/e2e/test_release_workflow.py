@@ -31,7 +31,11 @@ from tests.terraform.mirror import find_mirror
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
 
 #: The only lines that are not executed here: whole suites, and this test is part of the second.
-SUITES = {"make test", "make test-terraform"}
+SUITES = {
+    "make test",
+    "make test-terraform",
+    'sudo env "PATH=$PATH" PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test-docker',
+}
 #: What the workflows' expressions come to on a push to main.
 EXPRESSIONS = {"${{ inputs.environment || 'dev' }}": "dev"}
 ACCOUNT, REGION = "222233334444", "eu-west-1"
@@ -165,10 +169,9 @@ def test_from_a_push_to_an_answer(origin: Checkout, server: ServerInfo, tmp_path
     left_out, plans = set(), []
     for job in jobs(origin, "ci.yml"):
         left_out |= SUITES & {*job.lines}
-        if SUITES & {*job.lines}:
-            assert len(job.lines) == 1, f"{job.name} has lines that nobody executes"
-            continue
-        checkout = clone(origin, tmp_path / f"ci-{job.name}", job.environment)
-        plans += [checkout.run(line) for line in job.lines]
+        lines = [line for line in job.lines if line not in SUITES]
+        if lines:
+            checkout = clone(origin, tmp_path / f"ci-{job.name}", job.environment)
+            plans += [checkout.run(line) for line in lines]
     assert left_out == SUITES
     assert plans[-1].count("No changes.") == len(infra.ROOTS), plans[-1]

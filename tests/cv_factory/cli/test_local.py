@@ -30,7 +30,7 @@ def test_up_twice_status_down_and_up_again(call: Call, server: Path) -> None:
     assert (about["region"], about["account_id"], about["state_dir"]) == ("eu-west-1", "123456789012", str(server))
 
     assert call("local", "up", "--json").document == about
-    assert call("local", "status", "--json").document == about
+    assert call("local", "status", "--json").document == {**about, "runtime": "process"}
     text = call("local", "up")
     assert text.code == 0 and about["endpoint_url"] in text.out and "cv-factory run --demo" in text.out
 

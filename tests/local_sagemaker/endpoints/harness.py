@@ -61,8 +61,9 @@ def tar(**files: str) -> bytes:
 class Local:
     """A server and clients of it."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, runtime: str = "process") -> None:
         self.state = state
+        self.runtime_name = runtime
         self.names = 0
         self.clients: list[Any] = []
 
@@ -70,7 +71,7 @@ class Local:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in HOSTING.items():
                 patch.setenv(f"LOCAL_SAGEMAKER_HOSTING_{name}", value)
-            self.info = control.start(self.state, ACCOUNT, REGION)
+            self.info = control.start(self.state, ACCOUNT, REGION, runtime=self.runtime_name)
         session = boto3.Session("test", "test", region_name=REGION)
 
         def client(service: str) -> Any:

@@ -75,4 +75,6 @@ if os.environ.get("SLOW"):
 if os.environ.get("WAIT_FOR"):
     while not Path(os.environ["WAIT_FOR"]).exists():
         time.sleep(0.02)
-ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+ThreadingHTTPServer(
+    (os.environ.get("BIND_HOST", "127.0.0.1"), int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler
+).serve_forever()

@@ -12,6 +12,7 @@ import pytest
 from local_sagemaker.children import CannotIsolate
 from local_sagemaker.endpoints.container import CannotLaunch, launch
 from local_sagemaker.images import Binding
+from local_sagemaker.runtimes.processes import ProcessRuntime
 from tests.local_sagemaker.endpoints.harness import Local, running, until
 
 
@@ -61,9 +62,9 @@ def test_without_a_namespace_isolation_is_refused_and_said(tmp_path: Path) -> No
         assert isolated
         raise CannotIsolate("This machine gives no network namespace to this user.")
 
-    platform: Any = SimpleNamespace(
-        images=SimpleNamespace(resolve=lambda uri: Binding(("serve-it",))), children=SimpleNamespace(start=start)
-    )
+    images: Any = SimpleNamespace(resolve=lambda uri: Binding(("serve-it",)))
+    children: Any = SimpleNamespace(start=start)
+    platform: Any = SimpleNamespace(runtime=ProcessRuntime(images, children))
     plan = {"Image": "image", "Environment": {}, "RoleArn": "arn", "Isolated": True}
     with pytest.raises(CannotLaunch, match="Network isolation of production variant main is not possible here"):
-        launch(platform, plan, "production variant main", tmp_path, "ap-southeast-1", print)
+        launch(platform, plan, "production variant main", tmp_path, "ap-southeast-1", print, "ml.m5.large")
