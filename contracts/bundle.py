@@ -32,6 +32,8 @@ FLOAT32, INT8 = "float32", "int8"
 PRECISIONS = (FLOAT32, INT8)
 GRAPHS = {FLOAT32: MODEL, INT8: INT8_MODEL}
 
+_LATER = ("int8", "micro_batch", "micro_batch_ms")
+
 INPUT_NAME = "image"
 OUTPUT_NAME = "logits"
 
@@ -63,6 +65,8 @@ class BundleSpec:
         protocol: how the split was cut; every metric names it.
         licence: of the training images, empty when unknown.
         int8: what holds for the quantised graph; None: the bundle has none.
+        micro_batch: images of several requests that may go through the graph together; 1: each request by itself.
+        micro_batch_ms: that the first of them waits for others.
         bundle_hash: see :func:`bundle_hash`; empty only while it is being computed.
     """
 
@@ -82,6 +86,8 @@ class BundleSpec:
     bundle_hash: str = ""
     format_version: int = FORMAT_VERSION
     int8: Calibration | None = None
+    micro_batch: int = 1
+    micro_batch_ms: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -94,9 +100,10 @@ class BundleSpec:
                 "Train the model again, or serve it with the image that it was registered with.",
             )
         try:
-            spec = cls(**{name: value[name] for name in cls.__slots__ if name != "int8"})
-            # Bundles from before there was a second graph do not name it.
+            spec = cls(**{name: value[name] for name in cls.__slots__ if name not in _LATER})
+            # Bundles from before there were these fields do not name them.
             int8 = None if value.get("int8") is None else Calibration(**value["int8"])
+            spec = replace(spec, **{name: value[name] for name in ("micro_batch", "micro_batch_ms") if name in value})
         except (KeyError, TypeError) as error:
             raise ContractError(f"bundle.json is incomplete: {error}") from None
         return replace(spec, classes=tuple(spec.classes), mean=tuple(spec.mean), std=tuple(spec.std), int8=int8)

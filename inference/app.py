@@ -11,7 +11,7 @@ import asyncio
 import random
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,8 @@ from inference.wire import INTERNAL_MESSAGE, dump, error_body, too_large
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+#: Status, headers, body.
+Respond = Callable[[int, list[tuple[bytes, bytes]], bytes], None]
 
 #: After an error the rest of a body is read and thrown away, so that a client that is still sending reads the answer
 #: and not a reset connection; but not more than this many bytes, and not for longer than this many seconds.
@@ -62,6 +64,25 @@ class _Body:
             pass
 
 
+class _Work:
+    """A request that a thread works on, and what is to be called, once, with its answer."""
+
+    __slots__ = ("_answered", "ended", "timer")
+
+    def __init__(self, answered: Callable[[Reply | RequestError], None]) -> None:
+        self._answered = answered
+        self.ended = False
+        self.timer: asyncio.TimerHandle | None = None
+
+    def end(self, found: Reply | RequestError) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        if self.timer is not None:
+            self.timer.cancel()
+        self._answered(found)
+
+
 class Application:
     """Answers requests with the service that :meth:`ready` brings.
 
@@ -83,13 +104,12 @@ class Application:
         self._options = options or ServerOptions()
         self._max_body_bytes = max_body_bytes
         self._observer = observer or Observer(log_share=self._options.log_share)
-        self._threads = threads
         self.pool = Pool(threads, "predict")
         self._service: Service | None = None
         self._unready = "The model is being loaded."
         self._draining = False
         self._pending = 0  # requests that have begun, and whose thread is not free again yet
-        self._late: set[asyncio.Future[Any]] = set()  # a thread still works on them, and their deadline has passed
+        self._late: set[_Work] = set()  # a thread still works on them, and their deadline has passed
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -104,9 +124,14 @@ class Application:
         self._observer.flush()
 
     @property
+    def threads(self) -> int:
+        """Requests that are worked on at once."""
+        return self.pool.threads
+
+    @property
     def waiting(self) -> int:
         """Requests that wait for a thread."""
-        return max(0, self._pending - self._threads)
+        return max(0, self._pending - self.threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = _Body(receive)
@@ -137,35 +162,56 @@ class Application:
             return "The server is being stopped."
         if self._service is None:
             return self._unready
-        if len(self._late) >= self._threads:
+        if len(self._late) >= self.threads:
             return "Every thread works on a request whose deadline has passed."
         return None
 
     def _execution_parameters(self) -> dict[str, Any]:
         """What batch transform asks before it starts: one image a request, as many at once as there are threads."""
         return {
-            "MaxConcurrentTransforms": self._threads * self._options.workers,
+            "MaxConcurrentTransforms": self.threads * self._options.workers,
             "BatchStrategy": "SINGLE_RECORD",
             "MaxPayloadInMB": max(1, self._max_body_bytes // 2**20),
         }
 
+    def begin(self, scope: Scope, data: bytes, respond: Respond) -> None:
+        """Answer a request for ``/invocations`` whose body is here already, without a task of its own.
+
+        ``respond`` is called once, in the loop's thread, with status, headers and body; now or later.
+        """
+        call = _call(data)
+        until = asyncio.get_running_loop().time() + self._options.deadline_seconds
+        try:
+            service = self._admit(call, scope)
+        except RequestError as error:
+            self._finish(call, respond, error)
+            return
+        if len(data) > self._max_body_bytes:
+            self._free()
+            self._finish(call, respond, too_large(len(data), self._max_body_bytes))
+            return
+        self._start(service, call, until, partial(self._finish, call, respond))
+
+    def _finish(self, call: Call, respond: Respond, found: Reply | RequestError) -> None:
+        if isinstance(found, RequestError):
+            status, body, content_type = found.status, error_body(found.code, found.message), invocation.JSON
+        else:
+            status, body, content_type = found.status, found.body, found.content_type
+        respond(status, _headers(body, content_type, _extra(call, found)), body)
+        self._observer.saw(call, status, self.waiting)
+
     async def _invoke(self, scope: Scope, body: _Body, send: Send) -> None:
-        call = Call(b"", [], f"{random.getrandbits(128):032x}")
-        extra: list[tuple[bytes, bytes]] = [(b"x-request-id", call.request_id.encode())]
+        call = _call(b"")
         status = 0
         try:
             reply = await self._reply(call, scope, body)
             if reply is None:  # the client is gone
                 return
             status = reply.status
-            extra += [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()
-            ]
-            await _respond(send, status, reply.body, extra, reply.content_type)
+            await _respond(send, status, reply.body, _extra(call, reply), reply.content_type)
         except RequestError as error:
             status = error.status
-            if status == 503:
-                extra.append(_RETRY)
+            extra = _extra(call, error)
             if body.ended:
                 await _respond(send, status, error_body(error.code, error.message), extra)
             else:
@@ -174,17 +220,9 @@ class Application:
             self._observer.saw(call, status or 499, self.waiting)
 
     async def _reply(self, call: Call, scope: Scope, body: _Body) -> Reply | None:
-        service = self._service
-        reason = self._why_not()
-        if service is None or reason is not None:
-            raise RequestError("not_ready", reason or self._unready)
-        if self._pending >= self._threads + self._options.queue:
-            raise RequestError("overloaded", f"{self._pending} requests are waiting already; try again later.")
         until = asyncio.get_running_loop().time() + self._options.deadline_seconds
-        self._take()
+        service = self._admit(call, scope)
         try:
-            call.headers = self._headers(scope)
-            service.check(call.headers)
             data = await self._read(call, body)
         except BaseException:
             self._free()
@@ -193,38 +231,53 @@ class Application:
             self._free()
             return None
         call.body = data
-        return await self._in_time(service, call, until)
-
-    async def _in_time(self, service: Service, call: Call, until: float) -> Reply:
-        """What a thread answers before ``until``; one that is late goes on, and counts as late until it ends."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Reply | RequestError] = loop.create_future()
-        job = self.pool.submit(partial(self._answer, service, call), partial(self._answered, answer))
-        timer = loop.call_at(until, self._expired, answer, job)
-        try:
-            found = await answer
-        finally:
-            timer.cancel()
+        answer: asyncio.Future[Reply | RequestError] = asyncio.get_running_loop().create_future()
+        self._start(service, call, until, partial(_set, answer))
+        found = await answer
         if isinstance(found, RequestError):
             raise found
         return found
 
-    def _answered(self, answer: asyncio.Future[Reply | RequestError], found: Reply | RequestError) -> None:
-        self._free()
-        self._late.discard(answer)
-        if not answer.done():
-            answer.set_result(found)
+    def _admit(self, call: Call, scope: Scope) -> Service:
+        """The service that answers; the request counts as pending from now on.
 
-    def _expired(self, answer: asyncio.Future[Reply | RequestError], job: Job[Reply | RequestError]) -> None:
-        if answer.done():
+        Raises:
+            RequestError: it is not to be answered, whatever its body is; then it does not count.
+        """
+        service = self._service
+        reason = self._why_not()
+        if service is None or reason is not None:
+            raise RequestError("not_ready", reason or self._unready)
+        if self._pending >= self.threads + self._options.queue:
+            raise RequestError("overloaded", f"{self._pending} requests are waiting already; try again later.")
+        call.headers = self._headers(scope)
+        service.check(call.headers)
+        self._take()
+        return service
+
+    def _start(
+        self, service: Service, call: Call, until: float, answered: Callable[[Reply | RequestError], None]
+    ) -> None:
+        """Let a thread answer before ``until``; one that is late goes on, and counts as late until it ends."""
+        work = _Work(answered)
+        job = self.pool.submit(partial(self._answer, service, call), partial(self._answered, work))
+        work.timer = asyncio.get_running_loop().call_at(until, self._expired, work, job)
+
+    def _answered(self, work: _Work, found: Reply | RequestError) -> None:
+        self._free()
+        self._late.discard(work)
+        work.end(found)
+
+    def _expired(self, work: _Work, job: Job[Reply | RequestError]) -> None:
+        if work.ended:
             return
         if job.cancel():  # it had no thread yet
             self._free()
-            answer.set_result(RequestError("overloaded", "The request waited too long for its turn; try again later."))
+            work.end(RequestError("overloaded", "The request waited too long for its turn; try again later."))
         else:
-            self._late.add(answer)
+            self._late.add(work)
             seconds = self._options.deadline_seconds
-            answer.set_result(RequestError("deadline_exceeded", f"The request was not answered within {seconds:g} s."))
+            work.end(RequestError("deadline_exceeded", f"The request was not answered within {seconds:g} s."))
 
     def _take(self) -> None:
         self._pending += 1
@@ -315,15 +368,39 @@ class Application:
         await _respond(send, error.status, error_body(error.code, error.message), headers)
 
 
+def _call(body: bytes) -> Call:
+    return Call(body, [], f"{random.getrandbits(128):032x}")
+
+
+def _set(answer: asyncio.Future[Reply | RequestError], found: Reply | RequestError) -> None:
+    if not answer.done():
+        answer.set_result(found)
+
+
+def _extra(call: Call, found: Reply | RequestError) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer beside its length and type."""
+    extra = [(b"x-request-id", call.request_id.encode())]
+    if isinstance(found, RequestError):
+        if found.status == 503:
+            extra.append(_RETRY)
+    elif found.headers:
+        extra += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in found.headers.items()]
+    return extra
+
+
+def _headers(body: bytes, content_type: str, extra: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    own = [(b"content-length", b"%d" % len(body))]
+    if content_type:
+        own.append((b"content-type", content_type.encode("latin-1")))
+    return [*own, *extra]
+
+
 async def _respond(
     send: Send,
     status: int,
     body: bytes,
-    headers: list[tuple[bytes, bytes]] | None = None,
+    extra: Sequence[tuple[bytes, bytes]] = (),
     content_type: str = invocation.JSON,
 ) -> None:
-    own = [(b"content-length", b"%d" % len(body))]
-    if content_type:
-        own.append((b"content-type", content_type.encode("latin-1")))
-    await send({"type": "http.response.start", "status": status, "headers": [*own, *(headers or [])]})
+    await send({"type": "http.response.start", "status": status, "headers": _headers(body, content_type, extra)})
     await send({"type": "http.response.body", "body": body})

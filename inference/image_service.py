@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from contracts import invocation
+from inference.batching import Batcher
 from inference.errors import RequestError
 from inference.exchange import Call, Reply
-from inference.handler import Handler
+from inference.handler import Answer, Handler
+from inference.images import Pixels
+from inference.predictor import Prediction
 from inference.wire import check_accept, unzip
 
 
@@ -18,6 +21,11 @@ class ImageService:
     def __init__(self, handler: Handler, model_dir: Path) -> None:
         self._handler = handler
         self._predictor = handler.model_fn(model_dir)
+        spec = self._predictor.spec
+        self._predict: Callable[[Sequence[Pixels]], list[Prediction]] = self._predictor.predict_pixels
+        self.micro_batch = spec.micro_batch
+        if spec.micro_batch > 1:
+            self._predict = Batcher(self._predictor.predict_pixels, spec.micro_batch, spec.micro_batch_ms / 1000)
 
     def describe(self) -> str:
         spec = self._predictor.spec
@@ -45,7 +53,8 @@ class ImageService:
             request = handler.input_fn(body, call.header("content-type"))
             pixels, request = handler.decode(request, self._predictor)
         with record.stage("model"):
-            answer = handler.infer(pixels, request, self._predictor)
+            predictions = self._predict(pixels) if pixels else []
+            answer = Answer(tuple(predictions), request.form, request.errors)
         record.predictions = [(one.label, one.confidence) for one in answer.predictions]
         with record.stage("encode"):
             return Reply(*handler.output_fn(answer, call.accept))

@@ -43,7 +43,7 @@ class Job(Generic[T]):
 
 
 class Pool:
-    """A fixed number of threads; they end with the process, which does not wait for them.
+    """Threads that work on jobs in their order; they end with the process, which does not wait for them.
 
     Args:
         threads: jobs that are worked on at once.
@@ -55,8 +55,15 @@ class Pool:
         self._finished: deque[Job[Any]] = deque()
         self._woken = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        for number in range(threads):
-            threading.Thread(target=self._work, name=f"{name}_{number}", daemon=True).start()
+        self._name = name
+        self.threads = 0
+        self.widen(threads)
+
+    def widen(self, threads: int) -> None:
+        """Have at least so many threads."""
+        while self.threads < threads:
+            threading.Thread(target=self._work, name=f"{self._name}_{self.threads}", daemon=True).start()
+            self.threads += 1
 
     def submit(self, work: Callable[[], T], done: Callable[[T], None]) -> Job[T]:
         """Let a thread call ``work``, which must not raise, and the running loop call ``done`` with what it returned.

@@ -206,6 +206,7 @@ def _check_spec(spec: BundleSpec) -> None:
         "mean": len(spec.mean) != spec.channels,
         "std": len(spec.std) != spec.channels or not all(value > 0 for value in spec.std),
         "temperature": not spec.temperature > 0,
+        "micro_batch": not 1 <= spec.micro_batch <= 256 or not 0 <= spec.micro_batch_ms <= 1000,
         "thresholds": not named <= set(classes)
         or (len(classes) == 2 and bool(named) and named != {spec.positive_class}),
     }

@@ -85,7 +85,7 @@ class _Worker:
         self._server = _Server(
             uvicorn.Config(
                 self._application,
-                http=protocol.limited(options.max_header_bytes, options.read_seconds),
+                http=protocol.limited(options.max_header_bytes, options.read_seconds, self._application.begin),
                 loop="none",  # the one that runs this
                 ws="none",
                 lifespan="off",
@@ -159,7 +159,10 @@ class _Worker:
         if self._path is None:
             from inference.image_service import ImageService
 
-            return ImageService(handler, self._model_dir)
+            service = ImageService(handler, self._model_dir)
+            if self._options.threads is None:  # a batch comes together only from as many threads
+                self._application.pool.widen(service.micro_batch)
+            return service
         from inference.user.service import UserService
 
         return UserService(self._path, self._model_dir, handler, os.environ)
@@ -170,7 +173,7 @@ class _Worker:
         if error is None:
             service = loading.result()
             self._application.ready(service)
-            print(f"inference.server: ready with {service.describe()}, {self._threads} threads", flush=True)
+            print(f"inference.server: ready with {service.describe()}, {self._application.threads} threads", flush=True)
             return None
         if not isinstance(error, FactoryError):
             traceback.print_exception(error)

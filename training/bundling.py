@@ -67,6 +67,8 @@ def assemble(
         recipe=recipe.name,
         protocol=manifest.protocol,
         licence=manifest.licence,
+        micro_batch=recipe.micro_batch,
+        micro_batch_ms=recipe.micro_batch_ms,
     )
     # Without its hash the bundle is not yet one: nobody reads it but this function.
     jsonio.write(folder / bundle.SPEC, spec.to_json())

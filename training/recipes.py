@@ -32,6 +32,8 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "offset": ("0 or more", lambda value: value >= 0),
     "views": ("1 or 4", lambda value: value in (1, 4)),
     "checkpoint_steps": ("1 or more", lambda value: value >= 1),
+    "micro_batch": ("1 to 256", lambda value: 1 <= value <= 256),
+    "micro_batch_ms": ("0 to 1000", lambda value: 0 <= value <= 1000),
 }
 
 
@@ -66,6 +68,9 @@ class Recipe:
         offset: each training image is shifted by ± this, in normalised units.
         views: of the exported graph, which averages them: 1, or 4 for the four rotations.
         checkpoint_steps: steps between checkpoints.
+        micro_batch: images of several requests that the endpoint may put through the network together; 1: none. It
+            pays for networks whose cost is reading their weights, not for convolutional ones.
+        micro_batch_ms: milliseconds that the first of them waits for others.
     """
 
     name: str = "custom"
@@ -89,6 +94,8 @@ class Recipe:
     offset: float = 0.1
     views: int = 1
     checkpoint_steps: int = 25
+    micro_batch: int = 1
+    micro_batch_ms: float = 2.0
 
     def __post_init__(self) -> None:
         for option, (says, holds) in _RANGES.items():

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from contracts import bundle, invocation
+from inference import machine
 from tests.inference import tiny
 from tests.inference.conftest import ServerProcess
 
@@ -301,3 +302,17 @@ def test_it_listens_on_all_addresses_unless_told(tmp_path: Path, start_server: S
     connection.request("GET", "/ping")
     assert connection.getresponse().status in (200, 503)
     connection.close()
+
+
+def test_a_bundle_may_ask_for_micro_batches(tmp_path: Path, start_server: Callable[..., ServerProcess]) -> None:
+    tiny.write_bundle(tmp_path / "model", micro_batch=4, micro_batch_ms=50.0)
+    server = start_server(tmp_path)
+    server.wait_for_line("ready with bundle")
+    assert any("4 threads" in line for line in server.output) or machine.cpus() > 4
+    values = [0, 255, 20, 235, 40, 215, 60, 195]
+    with ThreadPoolExecutor(8) as threads:
+        asked = threads.map(lambda value: server.invoke(tiny.picture(value), "image/png"), values)
+        for value, (status, answer) in zip(values, asked, strict=True):
+            assert status == 200
+            assert answer["probabilities"]["light"] == pytest.approx(tiny.light_probability(value), abs=1e-5)
+    assert server.invoke(b"no image", "image/png")[0] == 400
