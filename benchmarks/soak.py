@@ -115,7 +115,7 @@ def soak(folder: Path, count: int) -> dict[str, Any]:
     """One process and ``count`` requests."""
     requests = mixed()
     wanted = Counter(str(status) for _, _, status in requests)
-    rounds = max(1, count // len(requests))
+    rounds = -(-count // len(requests))
     with Running(RIVALS[0], Path(sys.executable), folder, None, good()[0][1]) as server:
         statuses: Counter[str] = Counter()
         memory: list[int] = []

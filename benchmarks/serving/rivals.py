@@ -156,9 +156,9 @@ class Running:
             shutil.copyfile(HANDLERS / handler, code / "inference.py")
         if rival.workers:
             extra["SAGEMAKER_MODEL_SERVER_WORKERS"] = str(rival.workers)
-        self._log = folder / f"{rival.name.replace(', ', '-').replace(' ', '-')}.log"
+        self.log = folder / f"{rival.name.replace(', ', '-').replace(' ', '-')}.log"
         started = time.perf_counter()
-        with self._log.open("wb") as log:
+        with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 rival.command(python, self.port), cwd=folder, env={**os.environ, **extra}, stdout=log, stderr=log,
                 start_new_session=True,
@@ -199,7 +199,7 @@ class Running:
                         return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.02)
-        tail = self._log.read_text(errors="replace")[-2000:]
+        tail = self.log.read_text(errors="replace")[-2000:]
         raise SystemExit(f"{self.rival.name} does not answer; the end of its log:\n{tail}")
 
 

@@ -32,7 +32,10 @@ def table(workload: str, measured: Mapping[str, Samples]) -> str:
 def _number(samples: Samples, key: str) -> str:
     if key not in samples.values:
         return ""
-    value = samples.median(key)
+    return _text(samples.median(key))
+
+
+def _text(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -41,7 +44,7 @@ def plot(tables: Mapping[str, Mapping[str, Samples]], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "serving"
+    matplotlib.rcParams |= {"svg.hashsalt": "serving", "svg.fonttype": "none"}
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(len(tables), 2, figsize=(10, 1 + 2.4 * len(tables)), squeeze=False)
@@ -53,7 +56,8 @@ def plot(tables: Mapping[str, Mapping[str, Samples]], path: Path) -> None:
             named = [(name, one.median(key)) for name, one in measured.items() if key in one.values]
             colours = ["#0b7285" if name.startswith("cv-factory") else "#adb5bd" for name, _ in named]
             bars = panel.barh([name for name, _ in named], [value for _, value in named], color=colours)
-            panel.bar_label(bars, fmt="%.3g", padding=3)
+            panel.bar_label(bars, labels=[_text(value) for _, value in named], padding=3)
+            panel.locator_params(axis="x", nbins=5)
             panel.invert_yaxis()
             panel.margins(x=0.15)
             panel.set_title(f"{workload}: {title}", loc="left", fontsize=10)
