@@ -43,16 +43,18 @@ All of them on purpose. `make serving-fixtures` records the toolkit's own answer
 _TAIL = """
 ## Which graph answers
 
-`CVF_PRECISION` is `float32` or `int8`: a bundle of ours has both graphs, each with its own temperature and thresholds. A package carries
-what its evaluation chose ([training](training.md#float32-and-int8)), so nobody has to set it; a bundle without that graph ends the start.
+`CVF_PRECISION` is `float32` or `int8`: a bundle of ours has both graphs, each with its own temperature and
+thresholds. A package carries what its evaluation chose ([training](training.md#float32-and-int8)), so nobody has to
+set it; a bundle without that graph ends the start.
 
-A bundle may ask for micro-batches (`micro_batch` and `micro_batch_ms` of its recipe): images of requests that wait at the same time go through
-the network together, each request with its own answer and its own error. It pays for networks whose cost is reading their weights. None of
-the shipped recipes asks for it.
+A bundle may ask for micro-batches (`micro_batch` and `micro_batch_ms` of its recipe): images of requests that wait at
+the same time go through the network together, each request with its own answer and its own error. It pays for
+networks whose cost is reading their weights. None of the shipped recipes asks for it.
 
-The network runs on a GPU when the installed ONNX Runtime can use one, else on the CPU. The shipped image has the CPU's package: for a GPU,
-replace `onnxruntime` by `onnxruntime-gpu` of the same version in `requirements/inference.txt`, with its
-hashes, and build on a base image that has CUDA (`make images BASE=…`). That has not been run here.
+The network runs on a GPU when the installed ONNX Runtime can use one, else on the CPU. The shipped image has the
+CPU's package: for a GPU, replace `onnxruntime` by `onnxruntime-gpu` of the same version in
+`requirements/inference.txt`, with its hashes, and build on a base image that has CUDA (`make images BASE=…`). That
+has not been run here.
 
 ## What it writes
 

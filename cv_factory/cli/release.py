@@ -1,4 +1,4 @@
-"""``approve``, ``reject``, ``deploy``: what a release owner decides."""
+"""``approve``, ``reject``, ``deploy``, ``rollback``: what a release owner decides."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def register(root: typer.Typer) -> None:
     verb(root, "approve", example='cv-factory approve 3 --why "better on poly cells"')(approve)
     verb(root, "reject", example='cv-factory reject 3 --why "misses cracked cells"')(reject)
     verb(root, "deploy", example="cv-factory deploy")(deploy)
+    verb(root, "rollback", example='cv-factory rollback --why "misses cracked cells"')(rollback)
 
 
 def approve(
@@ -73,6 +74,29 @@ def deploy(
         cli.screen.say(outcome.message)
     if not outcome.ok:
         raise FactoryError(outcome.message, f"See: {again(cli, 'status')}")
+
+
+def rollback(
+    cli: Cli,
+    to: Annotated[str | None, typer.Option("--to", help="Version or ARN. Default: the approved one before.")] = None,
+    why: Annotated[str, typer.Option(help="The reason; it is kept with each package that is rejected.")] = "",
+    now: Annotated[bool, typer.Option("--now", help="At once, without the release's guards and bake time.")] = False,
+) -> None:
+    """Go back to an earlier approved package. Every newer approved one is rejected, so that none comes back."""
+    import deployment
+    from cv_factory.operations import release
+
+    target = cli.target
+    cli.announce_change()
+    found = deployment.rollback(target.session, release.settings_of(target), to, why, now=now)
+    if cli.json:
+        cli.screen.document(found.to_json())
+    else:
+        gone = ", ".join(map(str, found.rejected))
+        cli.screen.say(f"Back to {found.package.label}" + (f"; rejected: {gone}" if gone else ""))
+        cli.screen.say(found.outcome.message)
+    if not found.outcome.ok:
+        raise FactoryError(found.outcome.message, f"See: {again(cli, 'status')}")
 
 
 def _tell(cli: Cli, decision: Decision) -> None:

@@ -34,8 +34,8 @@ def _verbs() -> list[list[str]]:
 
 
 VERBS = {
-    "init", "infra", "run", "status", "report", "approve", "reject", "deploy", "predict", "serve", "local up",
-    "local status", "local down", "data import", "pipeline build", "pipeline upsert", "pipeline start", "pipeline stop",
+    "init", "doctor", "infra", "run", "status", "report", "approve", "reject", "deploy", "rollback", "predict", "serve",
+    "local up", "local status", "local down", "data import", "pipeline build", "pipeline upsert", "pipeline start", "pipeline stop",
 }  # fmt: skip
 
 
