@@ -35,7 +35,8 @@ def _verbs() -> list[list[str]]:
 
 VERBS = {
     "init", "doctor", "infra", "run", "status", "report", "approve", "reject", "deploy", "rollback", "predict", "serve",
-    "local up", "local status", "local down", "data import", "pipeline build", "pipeline upsert", "pipeline start", "pipeline stop",
+    "local up", "local status", "local down", "data import", "pipeline build", "pipeline upsert", "pipeline start",
+    "pipeline stop",
 }  # fmt: skip
 
 
