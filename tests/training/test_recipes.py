@@ -16,6 +16,7 @@ CHANGED = {
     "train_sizes": (64, 96), "batch_size": 16, "learning_rate": 1e-4, "head_factor": 1.0, "weight_decay": 0.1,
     "warmup_epochs": 1.0, "drop": 0.0, "drop_path": 0.3, "ema_decay": 0.9, "class_balance": False, "dihedral": False,
     "gain": 0.0, "offset": 0.0, "views": 4, "checkpoint_steps": 7,
+    "micro_batch": 8, "micro_batch_ms": 5.0,
 }  # fmt: skip
 BASE = Recipe(pretrained=False)
 
