@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from contracts import invocation
+from inference.body import Body, Receive
 from inference.errors import RequestError
 from inference.exchange import Call, Reply, Service
 from inference.limits import DEFAULT_MAX_BODY_BYTES, ServerOptions
@@ -24,44 +25,12 @@ from inference.pool import Job, Pool
 from inference.wire import INTERNAL_MESSAGE, dump, error_body, too_large
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 #: Status, headers, body.
 Respond = Callable[[int, list[tuple[bytes, bytes]], bytes], None]
 
-#: After an error the rest of a body is read and thrown away, so that a client that is still sending reads the answer
-#: and not a reset connection; but not more than this many bytes, and not for longer than this many seconds.
-_DRAIN_BYTES = 64 * 1024 * 1024
-_DRAIN_SECONDS = 5.0
-
 _ROUTES = {"/ping": "GET", "/invocations": "POST", "/execution-parameters": "GET"}
 _RETRY = (b"retry-after", b"1")
-
-
-class _Body:
-    """A request's body, part by part."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self.ended = False
-        self.client_is_gone = False
-
-    async def part(self) -> bytes:
-        message = await self._receive()
-        self.client_is_gone = message["type"] == "http.disconnect"
-        self.ended = self.client_is_gone or not message.get("more_body", False)
-        data: bytes = message.get("body", b"")
-        return data
-
-    async def drain(self) -> None:
-        """Read and throw away what still comes, within limits."""
-        size = 0
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while not self.ended and size <= _DRAIN_BYTES:
-                    size += len(await self.part())
-        except TimeoutError:
-            pass
 
 
 class _Work:
@@ -134,7 +103,7 @@ class Application:
         return max(0, self._pending - self.threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = _Body(receive)
+        body = Body(receive)
         path, method = scope["path"], scope["method"]
         if path == "/invocations" and method == "POST":
             await self._invoke(scope, body, send)
@@ -200,7 +169,7 @@ class Application:
         respond(status, _headers(body, content_type, _extra(call, found)), body)
         self._observer.saw(call, status, self.waiting)
 
-    async def _invoke(self, scope: Scope, body: _Body, send: Send) -> None:
+    async def _invoke(self, scope: Scope, body: Body, send: Send) -> None:
         call = _call(b"")
         status = 0
         try:
@@ -219,7 +188,7 @@ class Application:
         finally:
             self._observer.saw(call, status or 499, self.waiting)
 
-    async def _reply(self, call: Call, scope: Scope, body: _Body) -> Reply | None:
+    async def _reply(self, call: Call, scope: Scope, body: Body) -> Reply | None:
         until = asyncio.get_running_loop().time() + self._options.deadline_seconds
         service = self._admit(call, scope)
         try:
@@ -303,7 +272,7 @@ class Application:
             )
         return found
 
-    async def _read(self, call: Call, body: _Body) -> bytes | None:
+    async def _read(self, call: Call, body: Body) -> bytes | None:
         """The request's body, or None when the client is gone.
 
         Raises:
@@ -356,7 +325,7 @@ class Application:
         self,
         error: RequestError,
         scope: Scope,
-        body: _Body,
+        body: Body,
         send: Send,
         extra: tuple[tuple[bytes, bytes], ...] | list[tuple[bytes, bytes]] = (),
     ) -> None:
