@@ -52,9 +52,10 @@ the same time go through the network together, each request with its own answer 
 networks whose cost is reading their weights. None of the shipped recipes asks for it.
 
 The network runs on a GPU when the installed ONNX Runtime can use one, else on the CPU. The shipped image has the
-CPU's package: for a GPU, replace `onnxruntime` by `onnxruntime-gpu` of the same version in
-`requirements/inference.txt`, with its hashes, and build on a base image that has CUDA (`make images BASE=…`). That
-has not been run here.
+CPU's package: for a GPU, replace `onnxruntime` by the nearest release of `onnxruntime-gpu` (it follows some time later)
+in `requirements/inference.txt`, with its hashes, and build on a base image with the CUDA and cuDNN that it names
+(`make images BASE=…`). Without them it says so in the log and goes on on the CPU. No GPU has
+been used here.
 
 ## What it writes
 

@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 #: What SageMaker's real-time endpoints accept, and 25 million pixels. The server takes its limits from its environment.
 DEFAULT_LIMITS = Limits(max_bytes=6 * 1024 * 1024, max_pixels=25_000_000)
 
-#: Images that go through the network at once. On CPUs more gain nothing and cost memory.
+#: Images that go through the network at once, unless the bundle asks for more. On CPUs more costs memory for no gain.
 _BATCH = 16
 
 
@@ -121,8 +121,9 @@ class Predictor:
 
     def _probabilities(self, pixels: Iterable[Pixels]) -> Floats:
         remaining = iter(pixels)
+        largest = max(_BATCH, self.spec.micro_batch)
         parts = []
-        while batch := list(islice(remaining, _BATCH)):
+        while batch := list(islice(remaining, largest)):
             parts.append(softmax(self.logits(np.stack(batch)), self.spec.temperature))
         return np.concatenate(parts) if parts else np.empty((0, len(self.spec.classes)), np.float32)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,6 +205,24 @@ def test_a_precision_that_the_bundle_lacks_is_refused(tmp_path: Path) -> None:
     tiny.write_bundle(tmp_path)
     with pytest.raises(ContractError, match="no graph of precision 'int8'; it has float32"):
         Predictor(tmp_path, precision=bundle.INT8)
+
+
+def test_a_micro_batch_goes_through_the_network_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.write_bundle(tmp_path, micro_batch=40)
+    predictor = Predictor(tmp_path)
+    sizes: list[int] = []
+    logits = predictor.logits
+
+    def count(pixels: Any) -> Any:
+        sizes.append(len(pixels))
+        return logits(pixels)
+
+    monkeypatch.setattr(predictor, "logits", count)
+    values = list(range(0, 240, 6))
+    answers = predictor.predict_pixels([predictor.pixels(tiny.picture(value)) for value in values])
+    assert sizes == [40]
+    for value, answer in zip(values, answers, strict=True):
+        assert answer.probabilities["light"] == pytest.approx(tiny.light_probability(value), abs=1e-5)
 
 
 def test_a_bundle_from_before_there_were_two_graphs_is_read(tmp_path: Path) -> None:

@@ -316,3 +316,33 @@ def test_a_bundle_may_ask_for_micro_batches(tmp_path: Path, start_server: Callab
             assert status == 200
             assert answer["probabilities"]["light"] == pytest.approx(tiny.light_probability(value), abs=1e-5)
     assert server.invoke(b"no image", "image/png")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("precision", "light"),
+    [("", tiny.light_probability(255)), ("float32", tiny.light_probability(255)), ("int8", 0.5)],
+)
+def test_the_precision_of_the_environment_answers(
+    tmp_path: Path, start_server: Callable[..., ServerProcess], precision: str, light: float
+) -> None:
+    tiny.write_model(tmp_path / "undecided.onnx", weights=(0.0, 0.0))
+    members = {bundle.INT8_MODEL: (tmp_path / "undecided.onnx").read_bytes()}
+    tiny.write_bundle(tmp_path / "model", members=members, int8=bundle.Calibration(1.0, {}))
+    server = start_server(tmp_path, CVF_PRECISION=precision)
+    assert f", {precision or 'float32'}," in server.wait_for_line("ready with bundle")
+    status, answer = server.invoke(tiny.picture(255), "image/png")
+    assert (status, answer["probabilities"]["light"]) == (200, pytest.approx(light, abs=1e-5))
+
+
+@pytest.mark.parametrize(
+    ("precision", "says"),
+    [("int8", "the bundle has no graph of precision 'int8'"), ("int4", "CVF_PRECISION is 'int4'")],
+)
+def test_a_precision_that_cannot_be_served_ends_the_start(
+    tmp_path: Path, start_server: Callable[..., ServerProcess], precision: str, says: str
+) -> None:
+    tiny.write_bundle(tmp_path / "model")
+    server = start_server(tmp_path, CVF_PRECISION=precision)
+    assert server.wait() != 0
+    assert any(says in line for line in server.errors)
+    assert not any("ready with" in line for line in server.output)
