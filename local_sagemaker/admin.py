@@ -1,4 +1,4 @@
-"""``/_local/…``: what AWS does not have. Health, image bindings, events, the clock, children."""
+"""``/_local/…``: what AWS does not have. Health, image bindings, events, the clock, children, IAM."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ class Admin:
                 return self._advance(request)
             case "GET", "schedules":
                 return 200, {"schedules": self._platform.schedules.upcoming()}
+            case "GET", "iam":
+                access = self._platform.access
+                return 200, {"enforce": access.enforcing, "record": access.recording}
+            case "PUT", "iam":
+                return self._switch_iam(request)
+            case "GET", "iam/recording":
+                return 200, {"calls": self._platform.access.recorded()}
             case "GET", "children":
                 running = self._platform.children.running()
                 return 200, {"children": [{"name": child.name, "pid": child.pid} for child in running]}
@@ -65,6 +72,17 @@ class Admin:
             self._platform.images.bind(**request)
         except (BadBinding, TypeError) as error:
             return 400, {"message": str(error)}
+        return 200, {}
+
+    def _switch_iam(self, request: dict[str, Any]) -> tuple[int, Any]:
+        """``{"enforce": bool, "record": bool}``, either of them."""
+        if (
+            not request
+            or set(request) - {"enforce", "record"}
+            or not all(isinstance(v, bool) for v in request.values())
+        ):
+            return 400, {"message": 'expected {"enforce": true or false, "record": true or false}'}
+        self._platform.access.switch(**request)
         return 200, {}
 
     def _advance(self, request: dict[str, Any]) -> tuple[int, Any]:

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from local_sagemaker.admin import Admin
 from local_sagemaker.errors import ApiError
+from local_sagemaker.iam.access import Denied
 from local_sagemaker.moto_gaps.dispatch import Dispatcher
 
 if TYPE_CHECKING:
@@ -93,10 +94,15 @@ class App:
             if key.startswith("HTTP_") or key in ("CONTENT_TYPE", "CONTENT_LENGTH")
         }
         try:
+            if self._platform.access.active:
+                self._platform.access.http(environ, "sagemakerruntime")
             status, answered, body = self._platform.fleets.invoke(unquote(name), region, _body(environ), headers, verb)
         except ApiError as error:
             document = {"message": error.message, "Message": error.message}
             return _answer(start_response, error.status, document, {"x-amzn-ErrorType": error.code})
+        except Denied as denied:
+            document = {"message": denied.message, "Message": denied.message}
+            return _answer(start_response, 403, document, {"x-amzn-ErrorType": "AccessDeniedException"})
         start_response(f"{status} ", [*answered.items(), ("Content-Length", str(len(body)))])
         return [body]
 

@@ -141,8 +141,13 @@ class Targets:
         if parameters:
             request["PipelineParameters"] = parameters
         account = self._platform.account_id
-        caller = target.get("RoleArn") or f"arn:aws:iam::{account}:root"
-        api.perform(api.Call(self._platform, "StartPipelineExecution", account, region, caller, request))
+        role = target.get("RoleArn")
+        call = api.Call(
+            self._platform, "StartPipelineExecution", account, region, role or f"arn:aws:iam::{account}:root", request
+        )
+        if role:
+            self._platform.access.call(call, role)
+        api.perform(call)
 
     def _backend(self, service: Any, region: str) -> Any:
         from moto.backends import get_backend

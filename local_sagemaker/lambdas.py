@@ -111,14 +111,16 @@ class Lambdas:
     """Invokes the functions that moto's Lambda backend holds."""
 
     def __init__(
-        self, account_id: str, folder: Path, children: Children, logs: Logs, roles: Roles, now: Callable[[], float]
-    ) -> None:
+        self, account_id: str, folder: Path, children: Children, logs: Logs, roles: Roles, now: Callable[[], float],
+        may_log: Callable[[str, str, str, str, str], bool] = lambda *_: True,
+    ) -> None:  # fmt: skip
         self._account_id = account_id
         self._folder = folder
         self._children = children
         self._logs = logs
         self._roles = roles
         self._now = now
+        self._may_log = may_log
         self._lock = threading.Lock()
         self._idle: dict[str, list[_Worker]] = {}
         self._all: set[_Worker] = set()
@@ -298,7 +300,8 @@ class Lambdas:
         group = f"/aws/lambda/{function.function_name}"
         instant = time.gmtime(self._now())
         name = f"{time.strftime('%Y/%m/%d', instant)}/[{version}]{uuid.uuid4().hex}"
-        worker = _Worker(self._logs.stream(group, name, function.region))
+        allowed = self._may_log(function.role, function.region, group, name, function.function_name)
+        worker = _Worker(self._logs.stream(group, name, function.region) if allowed else self._logs.nowhere())
         code = self._unpacked(function.code_sha_256, function.code_bytes)
         path = [str(code), *(str(layer / "python") for layer in self._layers(function))]
         scratch = self._folder / "tmp"

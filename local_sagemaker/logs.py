@@ -41,6 +41,22 @@ class LogStream:
         self._changed()
 
 
+class _Nowhere(LogStream):
+    """For who may not write: the lines are lost, as on AWS."""
+
+    def __init__(self) -> None:
+        """Nothing to keep."""
+
+    def write(self, line: str) -> None:
+        """Lost."""
+
+    def tail(self, count: int) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class Logs:
     """Log groups and streams of one account."""
 
@@ -49,6 +65,10 @@ class Logs:
         self._now = now
         self._changed = changed
         self._lock = threading.Lock()
+
+    def nowhere(self) -> LogStream:
+        """A stream whose lines are lost."""
+        return _Nowhere()
 
     def stream(self, group: str, stream: str, region: str) -> LogStream:
         """A stream to write to; group and stream are made when they are not there, as SageMaker does."""

@@ -1,7 +1,7 @@
 """S3 for the server's own work, without HTTP: what SageMaker itself downloads and uploads around a job.
 
-Files given to a job are its own copies: whatever the job does to them, the stored object stays as it is. The
-permission of ``role_arn`` is not checked yet.
+Files given to a job are its own copies: whatever the job does to them, the stored object stays as it is. With a
+``role_arn`` each object is read or written as that role; without one, as the server itself.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from local_sagemaker.blobs import Blob, BlobStore
+from local_sagemaker.iam.access import Access, Denied
 from local_sagemaker.state import State
 
 
@@ -25,6 +26,10 @@ class ObjectError(Exception):
 
 class NotFound(ObjectError):
     """No such bucket or object."""
+
+
+class Forbidden(ObjectError):
+    """The role may not; the message is AWS's sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +69,22 @@ def relative_path(key: str, prefix: str) -> str:
 class Objects:
     """Objects in the buckets of one account."""
 
-    def __init__(self, account_id: str, blobs: BlobStore, state: State) -> None:
+    def __init__(self, account_id: str, blobs: BlobStore, state: State, access: Access) -> None:
         self._account_id = account_id
         self._blobs = blobs
         self._state = state
+        self._access = access
 
     def exists(self, uri: str, *, role_arn: str | None = None) -> bool:
+        self._demand(role_arn, "s3:GetObject", uri)
         try:
             return self._find(uri) is not None
         except NotFound:
             return False
 
     def read(self, uri: str, *, role_arn: str | None = None) -> bytes:
-        """Raises: NotFound."""
+        """Raises: NotFound, Forbidden."""
+        self._demand(role_arn, "s3:GetObject", uri)
         return self._blobs.read(self._blob(uri))
 
     def list(self, prefix_uri: str, *, role_arn: str | None = None) -> list[ObjectInfo]:
@@ -84,11 +92,14 @@ class Objects:
 
         Raises:
             NotFound: no such bucket.
+            Forbidden: the role may not list it.
         """
+        self._demand_listing(role_arn, prefix_uri)
         return [ObjectInfo(key, found.size, found.blob.md5) for key, found in self._matching(prefix_uri)]
 
     def download_file(self, uri: str, path: Path, *, role_arn: str | None = None) -> None:
-        """Raises: NotFound; ObjectError: the file cannot be written."""
+        """Raises: NotFound, Forbidden; ObjectError: the file cannot be written."""
+        self._demand(role_arn, "s3:GetObject", uri)
         self._export(self._blob(uri), path, uri)
 
     def download_prefix(
@@ -100,13 +111,16 @@ class Objects:
 
         Raises:
             NotFound: no such bucket. A prefix that matches nothing gives 0.
+            Forbidden: the role may not.
         """
+        self._demand_listing(role_arn, uri)
         bucket, prefix = split(uri)
         index, count = shard
         number = 0
         for key, found in self._matching(uri)[index::count]:
             if key.endswith("/"):  # consoles make such empty objects as folders
                 continue
+            self._demand(role_arn, "s3:GetObject", f"s3://{bucket}/{key}")
             self._export(
                 found.blob, _below(folder, relative_path(key, prefix), f"s3://{bucket}/{key}"), f"s3://{bucket}/{key}"
             )
@@ -121,10 +135,12 @@ class Objects:
         Raises:
             NotFound: the manifest or an object of it.
             ObjectError: no such manifest.
+            Forbidden: the role may not.
         """
         index, count = shard
-        mine = self.read_manifest(uri)[index::count]
+        mine = self.read_manifest(uri, role_arn=role_arn)[index::count]
         for found, name in mine:
+            self._demand(role_arn, "s3:GetObject", found)
             self._export(self._blob(found), _below(folder, name, found), found)
         return len(mine)
 
@@ -134,12 +150,14 @@ class Objects:
         Raises:
             NotFound: there is no such object.
             ObjectError: it is no manifest.
+            Forbidden: the role may not read it.
         """
-        base, names = _parse_manifest(self.read(uri), uri)
+        base, names = _parse_manifest(self.read(uri, role_arn=role_arn), uri)
         return [(base + name, name) for name in sorted(names)]
 
     def upload_file(self, path: Path, uri: str, *, role_arn: str | None = None) -> None:
-        """Raises: NotFound: no such bucket. OSError: the disk is full."""
+        """Raises: NotFound: no such bucket. Forbidden. OSError: the disk is full."""
+        self._demand(role_arn, "s3:PutObject", uri)
         self._put(uri, self._blobs.write_file(path))
 
     def upload_folder(self, folder: Path, uri: str, *, role_arn: str | None = None) -> int:
@@ -151,13 +169,28 @@ class Objects:
             for name in sorted(files):
                 path = Path(root, name)
                 if path.is_file():
-                    self.upload_file(path, base + path.relative_to(folder).as_posix())
+                    self.upload_file(path, base + path.relative_to(folder).as_posix(), role_arn=role_arn)
                     number += 1
         return number
 
     def write(self, uri: str, data: bytes, *, role_arn: str | None = None) -> None:
-        """Raises: NotFound: no such bucket. OSError: the disk is full."""
+        """Raises: NotFound: no such bucket. Forbidden. OSError: the disk is full."""
+        self._demand(role_arn, "s3:PutObject", uri)
         self._put(uri, self._blobs.write(data))
+
+    def _demand(self, role_arn: str | None, action: str, uri: str) -> None:
+        bucket, key = split(uri)
+        try:
+            self._access.object(role_arn, action, bucket, key)
+        except Denied as error:
+            raise Forbidden(error.message) from None
+
+    def _demand_listing(self, role_arn: str | None, uri: str) -> None:
+        bucket, prefix = split(uri)
+        try:
+            self._access.object(role_arn, "s3:ListBucket", bucket, "", prefix)
+        except Denied as error:
+            raise Forbidden(error.message) from None
 
     def _put(self, uri: str, blob: Blob) -> None:
         bucket, key = split(uri)

@@ -14,6 +14,8 @@ from local_sagemaker.blobs import BlobStore
 from local_sagemaker.children import Children
 from local_sagemaker.clock import Clock
 from local_sagemaker.events import Events
+from local_sagemaker.iam import workloads
+from local_sagemaker.iam.access import Access, Denied
 from local_sagemaker.images import Images
 from local_sagemaker.lambdas import Lambdas
 from local_sagemaker.logs import Logs
@@ -54,15 +56,26 @@ class Platform:
         self.store = Store(state_dir / "resources.sqlite", self.clock.time)
         self.blobs = BlobStore(state_dir / "s3")
         self.state = State(state_dir / "moto", self.blobs)
+        self.access = Access(self)
         self.images = Images(self.store)
         self.children = Children(self.store)
         self.runtime: Runtime = ProcessRuntime(self.images, self.children)
         self.logs = Logs(account_id, self.clock.time, self.state.changed)
         self.roles = Roles(account_id, lambda: self.endpoint_url, self.state.changed)
-        self.objects = Objects(account_id, self.blobs, self.state)
-        self.lambdas = Lambdas(account_id, state_dir / "lambda", self.children, self.logs, self.roles, self.clock.time)
+        self.objects = Objects(account_id, self.blobs, self.state, self.access)
+        self.lambdas = Lambdas(
+            account_id, state_dir / "lambda", self.children, self.logs, self.roles, self.clock.time, self._may_log
+        )
         self.events = Events(self)
         self.schedules = Schedules(self)
+
+    def _may_log(self, role_arn: str, region: str, group: str, stream: str, function: str) -> bool:
+        """May a function write its log? On AWS one that may not runs all the same, and its lines are lost."""
+        try:
+            workloads.check_function(self, role_arn, region, group, stream, function)
+        except Denied:
+            return False
+        return True
 
     def caller_arn(self, response: Any) -> str:
         """Who makes the API call that moto's ``response`` object handles."""

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from local_sagemaker import policies
+
 
 class CannotAssume(Exception):
     """The role is not there, or its trust policy does not name the service; the message is AWS's."""
@@ -30,12 +32,15 @@ class Roles:
             CannotAssume: no.
         """
         role = self._find(role_arn)
-        document = role.assume_role_policy_document if role is not None else "{}"
-        if role is None or not _trusts(json.loads(document), service):
+        if role is None or not self._trusts(json.loads(role.assume_role_policy_document), service):
             raise CannotAssume(
                 f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal "
                 f"'{service}' to assume the role."
             )
+
+    def _trusts(self, policy: dict[str, Any], service: str) -> bool:
+        context = {"aws:sourceaccount": self._account_id, "aws:principalisawsservice": "true"}
+        return policies.evaluate([policy], "sts:AssumeRole", "*", context, principals=[service]) == "Allow"
 
     def environment(self, role_arn: str, region: str, *, session_name: str = "SageMaker") -> dict[str, str]:
         """The variables with which an AWS SDK acts as this role, against this server, and nothing else.
@@ -80,15 +85,3 @@ class Roles:
             self._sessions[role_arn, session_name] = (time.monotonic() + 1800, session)
         self._changed("sts")
         return session
-
-
-def _trusts(policy: dict[str, Any], service: str) -> bool:
-    statements = policy.get("Statement", [])
-    for statement in [statements] if isinstance(statements, dict) else statements:
-        if statement.get("Effect") != "Allow":
-            continue
-        principal = statement.get("Principal", {})
-        services = principal if isinstance(principal, str) else principal.get("Service", [])
-        if services == "*" or service in ([services] if isinstance(services, str) else services):
-            return True
-    return False

@@ -10,6 +10,8 @@ from local_sagemaker.api import Call, operation, page
 from local_sagemaker.endpoints import configs, records, rollout
 from local_sagemaker.endpoints.endpoint import alarm_state
 from local_sagemaker.errors import ResourceLimitExceeded, ValidationException
+from local_sagemaker.iam import workloads
+from local_sagemaker.iam.access import Denied
 from local_sagemaker.store import Exists, Record
 
 KIND = records.KIND
@@ -173,6 +175,10 @@ def _fleet(call: Call, config: dict[str, Any]) -> dict[str, Any]:
     variants = []
     for variant in config["ProductionVariants"]:
         plan = models.launch_plan(call, variant["ModelName"])
+        try:
+            workloads.check_hosting(call.platform, config, plan["RoleArn"], call.region)
+        except Denied as error:
+            raise ValidationException(error.message) from None
         plan["Isolated"] = plan["Isolated"] or config["EnableNetworkIsolation"]
         variants.append(
             {

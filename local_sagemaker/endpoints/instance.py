@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.endpoints.container import CannotLaunch, Container, launch, ping, prepare
+from local_sagemaker.iam import workloads
+from local_sagemaker.iam.access import Denied
 
 if TYPE_CHECKING:
     from local_sagemaker.endpoints.settings import Settings
@@ -62,7 +64,8 @@ class Instance:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._stream = platform.logs.stream(log_group(endpoint), f"{self._variant}/{self.id}", region)
+        self._log_group = log_group(endpoint)
+        self._stream = platform.logs.stream(self._log_group, f"{self._variant}/{self.id}", region)
 
     def start(self, *, persistent: bool) -> None:
         """Start in the background. ``persistent``: try again and again; else the first failure is final (FAILED)."""
@@ -102,6 +105,7 @@ class Instance:
             began = time.monotonic()
             try:
                 if not prepared:
+                    self._check_role()
                     prepare(self._platform, self._settings, self._plan, self._owner, self._base)
                     prepared = True
                 reason = self._serve()
@@ -122,6 +126,15 @@ class Instance:
             self._stream.write(f"{reason[:_REASON_CHARACTERS]} The container is started again in {pause:g} s.")
             self._stopping.wait(pause)
             pause = min(2 * pause, self._settings.restart_seconds)
+
+    def _check_role(self) -> None:
+        """Image, log and metrics in the model's role."""
+        try:
+            workloads.check_container(
+                self._platform, self._plan, self._region, self._log_group, f"{self._variant}/{self.id}"
+            )
+        except Denied as error:
+            raise CannotLaunch(f"{self._owner} cannot start: {error.message}") from None
 
     def _serve(self) -> str:
         """Run the container until it ends; returns why it ended."""

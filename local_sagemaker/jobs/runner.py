@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.children import CannotIsolate, CannotStart, Child
+from local_sagemaker.iam import workloads
+from local_sagemaker.iam.access import Denied
 from local_sagemaker.images import Unbound
 from local_sagemaker.jobs import archive, failures, layout, states, training
 from local_sagemaker.jobs.metrics import Scraper
@@ -84,6 +86,7 @@ class Runner:
     def _run(self) -> None:
         self._change("Starting", StartTime=self._platform.clock.time())
         image = self._image()
+        self._check_role()
         environment = self._environment()
         bases = self._prepare()
         self._change("Downloading")
@@ -109,6 +112,14 @@ class Runner:
             return self._platform.runtime.image(self._plan.image)
         except Unbound as error:
             raise failures.client_error(f"Cannot pull image {self._plan.image}. {error}") from None
+
+    def _check_role(self) -> None:
+        """What AWS does in the job's role before and beside the container, asked for now."""
+        name, group = self._request[self._module.NAME], self._module.LOG_GROUP
+        try:
+            workloads.check_job(self._platform, self._request, self._record.region, self._plan.image, group, name)
+        except Denied as error:
+            raise failures.client_error(error.message) from None
 
     def _environment(self) -> dict[str, str]:
         region = self._record.region

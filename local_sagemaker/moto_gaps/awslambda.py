@@ -19,6 +19,8 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import EventInvokeConfig, EventSourceMapping, LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 
+from local_sagemaker.iam import workloads
+from local_sagemaker.iam.access import Denied
 from local_sagemaker.lambdas import CannotInvoke, NoSuchFunction
 from local_sagemaker.moto_gaps.patching import replace
 
@@ -29,6 +31,15 @@ _KEPT = ("DeadLetterConfig", "LoggingConfig")
 
 #: The largest payload of an asynchronous call, bytes.
 _LARGEST_EVENT = 1_048_576
+
+
+class _BadDestination(LambdaClientError):
+    def __init__(self, destination: str) -> None:
+        super().__init__(
+            "InvalidParameterValueException",
+            "The provided destination config is invalid: The function's execution role does not have permissions to "
+            f"call SendMessage on {destination}",
+        )
 
 
 class _StatementExists(LambdaClientError):
@@ -44,7 +55,7 @@ class _StatementExists(LambdaClientError):
 
 def install(platform: Platform) -> None:
     _install_invoke(platform)
-    _install_configuration()
+    _install_configuration(platform)
 
 
 def _install_invoke(platform: Platform) -> None:
@@ -109,7 +120,18 @@ def _error(code: str, message: str, status: int) -> Any:
     return status, headers, json.dumps({"Type": "User", "Message": message, "message": message})
 
 
-def _install_configuration() -> None:
+def _check_destination(platform: Platform, function: Any, config: dict[str, Any]) -> None:
+    """A queue for failed events must be one that the function's role may send to."""
+    queue = ((config.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination") or ""
+    if not queue.startswith("arn:aws:sqs:"):
+        return
+    try:
+        workloads.check_destination(platform, function.role, function.region, queue, function.function_name)
+    except Denied:
+        raise _BadDestination(queue) from None
+
+
+def _install_configuration(platform: Platform) -> None:
     @replace(LambdaFunction)
     def __init__(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:  # noqa: N807
         __init__.original(self, account_id, spec, *args, **kwargs)  # type: ignore[attr-defined]
@@ -146,6 +168,7 @@ def _install_configuration() -> None:
     @replace(LambdaBackend)
     def put_function_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> Any:
         function = self.get_function(function_name)
+        _check_destination(platform, function, config)
         function.event_invoke_config = [EventInvokeConfig(function.function_arn, function.last_modified, config)]
         return function.event_invoke_config[0].response()
 

@@ -28,6 +28,7 @@ from moto.s3.responses import S3Response
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from local_sagemaker import moto_gaps
+from local_sagemaker.iam.access import Denied
 from local_sagemaker.moto_gaps import s3, s3_bodies, wire
 from local_sagemaker.moto_gaps.patching import put, replace
 
@@ -91,11 +92,13 @@ class Dispatcher(DomainDispatcherApplication):
         service = "s3"
         try:
             if s3_bodies.is_object_request(environ):
+                self._authorise(environ, service)
                 with self._platform.state.using("s3"):
                     answer = _object(environ, self._platform)
             else:
                 app: Any = self.get_application(environ)
                 service = app.service
+                self._authorise(environ, service)
                 action = _action(environ)
                 with self._platform.state.using(service):
                     pieces: Iterable[bytes] = app(environ, start_response)
@@ -104,6 +107,8 @@ class Dispatcher(DomainDispatcherApplication):
                 return pieces
         except ConnectionError:
             raise  # the client went away in the middle
+        except Denied as denied:
+            answer = _denied(environ, service, denied)
         except s3_bodies.Fault as fault:
             answer = wire.error(environ, "s3", fault.code, fault.message, fault.status)
         except Exception as error:
@@ -111,6 +116,11 @@ class Dispatcher(DomainDispatcherApplication):
         if answer[0] < 400 and environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             self._changed("s3")
         return _send(answer, start_response)
+
+    def _authorise(self, environ: dict[str, Any], service: str) -> None:
+        """Ask IAM, unless nobody wants it asked. Raises: Denied."""
+        if self._platform.access.active:
+            self._platform.access.http(environ, service)
 
     def _create_app(self, service: Any) -> Any:
         """moto's Flask application of a service; a path that no route matches is a missing action, not an HTML page."""
@@ -150,6 +160,17 @@ def _send(answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]
         listed.append(("Content-Length", str(len(body))))
     start_response(f"{status} ", listed)
     return [body] if isinstance(body, bytes) else body
+
+
+def _denied(environ: dict[str, Any], service: str, denied: Denied) -> Answer:
+    """A refusal, in the code and status that SDKs know from the service."""
+    if service == "ec2":
+        return wire.error(environ, service, "UnauthorizedOperation", denied.message, 403)
+    queried = service in ("s3", "s3control") or environ.get("CONTENT_TYPE", "").startswith(_FORM)
+    if queried:
+        return wire.error(environ, service, "AccessDenied", denied.message, 403)
+    status = 400 if "HTTP_X_AMZ_TARGET" in environ else 403
+    return wire.error(environ, service, "AccessDeniedException", denied.message, status)
 
 
 def _crashed(environ: dict[str, Any], service: str, error: Exception) -> Answer:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.endpoints.container import CannotLaunch, Container, launch, ping, prepare
+from local_sagemaker.iam import workloads
+from local_sagemaker.iam.access import Denied
 from local_sagemaker.jobs import failures
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Instance:
         stream = f"{job}/{self.id}-{int(platform.clock.time())}"
         self.log: LogStream = platform.logs.stream(group, stream, region)
         self.data_log: LogStream = platform.logs.stream(group, f"{stream}/data-log", region)
+        self._place = (group, stream)
         self._container: Container | None = None
 
     @property
@@ -53,8 +56,9 @@ class Instance:
             JobFailed.
         """
         try:
+            workloads.check_container(self._platform, self._plan, self._region, *self._place)
             prepare(self._platform, self._settings, self._plan, _OWNER, self._base)
-        except CannotLaunch as error:
+        except (CannotLaunch, Denied) as error:
             raise failures.client_error(str(error)) from None
 
     def launch(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_sagemaker import api
 from local_sagemaker.errors import ApiError
+from local_sagemaker.iam.access import Denied
 from local_sagemaker.objects import ObjectError
 from local_sagemaker.pipelines import paths, retries
 from local_sagemaker.pipelines.definition import Definition, Step
@@ -105,7 +106,12 @@ class Context:
         account = self.platform.account_id
         role = self.execution["RoleArn"].rsplit("/", 1)[-1]
         caller = f"arn:aws:sts::{account}:assumed-role/{role}/SageMaker"
-        return api.perform(api.Call(self.platform, operation, account, self.region, caller, request))
+        call = api.Call(self.platform, operation, account, self.region, caller, request)
+        try:
+            self.platform.access.call(call, self.execution["RoleArn"])
+        except Denied as error:
+            raise ApiError(error.message, code="AccessDeniedException") from None
+        return api.perform(call)
 
     def refused(self, operation: str, error: ApiError) -> Failed:
         """The outcome of a refused call, in AWS's words."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from local_sagemaker.iam.access import Denied
+from local_sagemaker.iam.authorisations import Needed
 from local_sagemaker.lambdas import CannotInvoke, NoSuchFunction
 from local_sagemaker.pipelines import cache, retries
 from local_sagemaker.pipelines.expressions import to_text
@@ -31,7 +33,12 @@ def act(context: Context) -> Outcome:
             return Succeeded(found["Metadata"], found["Properties"], source=found["Source"])
     metadata: dict[str, Any] = {"Lambda": {"Arn": arn}}
     try:
+        name = arn.split(":function:")[-1].split(":")[0]
+        plain = f"arn:aws:lambda:{context.region}:{platform.account_id}:function:{name}"
+        platform.access.demand(context.execution["RoleArn"], [Needed("lambda:InvokeFunction", plain)], context.region)
         result = platform.lambdas.invoke(arn, json.dumps(arguments).encode(), context.region)
+    except Denied as error:
+        return Failed(f"ClientError: Failed to invoke lambda:Invoke. Error Details: {error}", metadata=metadata)
     except NoSuchFunction as error:
         return Failed(f"ClientError: Failed to invoke lambda:Invoke. Error Details: {error}", metadata=metadata)
     except CannotInvoke as error:
