@@ -14,6 +14,11 @@ GATE, NOTHING_NEW, KNOWN, APPROVAL = "Gate", "NothingNew", "Known", "Approval"
 #: The only production variant. Blue/green updates require that the name never changes.
 VARIANT = "main"
 
+#: Who acts in an account, each in a role of its own.
+ACTORS = (
+    "pipeline", "job", "endpoint", "deployer", "owner", "github-plan", "github-apply", "github-release",
+)  # fmt: skip
+
 SETTINGS_KEY = "release/settings.json"
 PIN_KEY = "release/pin.json"
 #: What ``Champion`` answers when there is none: a prefix with one small object, because an input must exist.
@@ -98,7 +103,7 @@ class Names:
 
     # IAM
     def role(self, actor: str) -> str:
-        """The name of the role of ``actor``: pipeline, job, endpoint, deployer or github."""
+        """The name of the role of ``actor``: one of :data:`ACTORS`."""
         return f"{self.prefix}-{actor}"
 
     def role_arn(self, actor: str) -> str:

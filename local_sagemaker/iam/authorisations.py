@@ -142,6 +142,8 @@ def _resources(action: str, request: ApiRequest, platform: Platform) -> list[str
 def _shape(action: str, arn: str) -> str:
     """SageMaker writes names in ARNs in lower case; a log group is checked as the prefix of its streams."""
     service = action.partition(":")[0]
+    if arn == "*":
+        return arn
     if service == "sagemaker":
         return arn.lower()
     if service == "logs" and ":log-stream:" not in arn and "Tag" not in action:
@@ -153,6 +155,8 @@ def _shape(action: str, arn: str) -> str:
 
 def _values(placeholder: str, request: ApiRequest, platform: Platform) -> list[str]:
     members = _MEMBERS.get(placeholder, ())
+    if placeholder == "EventBusName" and request.parameters.get("EventBusName") == "default":
+        return []  # rules of the default bus have ARNs without it
     for member in (*members, placeholder, placeholder[0].lower() + placeholder[1:]):
         value = request.parameters.get(member)
         if value:

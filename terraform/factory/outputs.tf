@@ -3,9 +3,14 @@ output "role_arns" {
   value       = local.names.role_arns
 }
 
-output "github_role_arn" {
-  description = "Role that the workflows assume; empty without github.repository."
-  value       = one(module.github_role[*].arn) == null ? "" : one(module.github_role[*].arn)
+output "github_role_arns" {
+  description = "plan, apply, release -> the role that the workflows take for it; empty without github.repository."
+  value       = { for actor, arn in module.identity.arns : trimprefix(actor, "github-") => arn if startswith(actor, "github-") }
+}
+
+output "owner_role_arn" {
+  description = "The role that a release owner takes."
+  value       = module.identity.arns["owner"]
 }
 
 output "deployer" {

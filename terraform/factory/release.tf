@@ -72,5 +72,5 @@ module "deployer" {
   sweep_rule = local.names.sweep_rule
   log_days   = local.settings.operations.log_days
 
-  depends_on = [module.role, aws_s3_object.settings]
+  depends_on = [module.identity, aws_s3_object.settings]
 }

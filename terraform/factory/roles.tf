@@ -2,6 +2,11 @@
 
 locals {
   policies_folder = "${path.module}/../policies"
+  existing        = local.settings.aws.existing
+
+  with_github       = local.settings.github.repository != ""
+  existing_provider = try(local.existing.oidc_provider, null)
+  existing_boundary = try(local.existing.permissions_boundary, null)
 
   # cv_factory/operations/base/templates.py computes the same.
   places = {
@@ -11,6 +16,8 @@ locals {
     prefix              = local.names.prefix
     data_bucket         = local.names.data_bucket
     artifact_bucket     = local.names.artifact_bucket
+    log_bucket          = local.names.log_bucket
+    state_bucket        = local.names.state_bucket
     source_bucket       = try(regex("^s3://([^/]+)", local.settings.data.source)[0], local.names.data_bucket)
     job_role_arn        = local.names.role_arns.job
     endpoint_role_arn   = local.names.role_arns.endpoint
@@ -18,26 +25,58 @@ locals {
     key_arn             = local.key_arn
     signing_key_arn     = local.signing_key_arn
   }
+  # What only the roles of people and workflows name.
+  more_places = merge(local.places, {
+    pipeline_role_arn = local.names.role_arns.pipeline
+    deployer_role_arn = local.names.role_arns.deployer
+    github_repository = local.settings.github.repository
+    github_branch     = local.settings.github.branch
+    boundary_arn      = coalesce(local.existing_boundary, "arn:aws:iam::${local.names.account_id}:policy/${local.names.prefix}-boundary")
+    oidc_provider_arn = coalesce(local.existing_provider, "arn:aws:iam::${local.names.account_id}:oidc-provider/token.actions.githubusercontent.com")
+  })
 
   in_network = local.settings.network.vpc != "none"
   tracked    = local.settings.tracking.mlflow != "none"
 
-  actors = {
-    pipeline = { trust = "trust-sagemaker", policies = ["pipeline"] }
-    job      = { trust = "trust-sagemaker", policies = concat(["job"], local.in_network ? ["network"] : [], local.tracked ? ["tracking"] : []) }
-    endpoint = { trust = "trust-sagemaker", policies = concat(["endpoint"], local.in_network ? ["network"] : []) }
-    deployer = { trust = "trust-lambda", policies = ["deployer"] }
-  }
-  existing             = local.settings.aws.existing
-  permissions_boundary = try(local.existing.permissions_boundary, null)
+  actors = merge(
+    {
+      pipeline = { what = "Runs the pipeline's steps", trust = "trust-sagemaker", policies = ["pipeline"] }
+      job      = { what = "Processing and training jobs", trust = "trust-sagemaker", policies = concat(["job"], local.in_network ? ["network"] : [], local.tracked ? ["tracking"] : []) }
+      endpoint = { what = "The model's container", trust = "trust-sagemaker", policies = concat(["endpoint"], local.in_network ? ["network"] : []) }
+      deployer = { what = "Rolls out what is approved", trust = "trust-lambda", policies = ["deployer"] }
+      owner    = { what = "Approves, rejects, rolls back", trust = "trust-owner", policies = ["owner"] }
+    },
+    local.with_github ? {
+      github-plan    = { what = "Workflows: plans the base; reads, writes nothing", trust = "trust-github-plan", policies = ["github-plan"] }
+      github-apply   = { what = "Workflows: applies the base", trust = "trust-github", policies = ["github-apply", "github-plan"] }
+      github-release = { what = "Workflows: pushes images, starts the pipeline", trust = "trust-github", policies = ["github-release"] }
+    } : {},
+  )
 }
 
-module "role" {
-  source   = "../modules/role"
-  for_each = { for actor, what in local.actors : actor => what if try(local.existing["${actor}_role"], null) == null }
+module "identity" {
+  source = "../modules/identity"
 
-  name                 = local.names.roles[each.key]
-  trust                = templatefile("${local.policies_folder}/${each.value.trust}.json", local.places)
-  policies             = { for name in each.value.policies : name => templatefile("${local.policies_folder}/${name}.json", local.places) }
-  permissions_boundary = local.permissions_boundary
+  roles = {
+    for actor, role in local.actors : actor => {
+      name        = local.names.roles[actor]
+      description = role.what
+      trust = role.trust == "trust-owner" && length(local.settings.release.owners) > 0 ? jsonencode({
+        Version = "2012-10-17"
+        Statement = [{
+          Sid       = "ReleaseOwners"
+          Effect    = "Allow"
+          Principal = { AWS = local.settings.release.owners }
+          Action    = "sts:AssumeRole"
+        }]
+      }) : templatefile("${local.policies_folder}/${role.trust}.json", local.more_places)
+      policies = { for name in role.policies : name => templatefile("${local.policies_folder}/${name}.json", local.more_places) }
+    } if try(local.existing["${actor}_role"], null) == null
+  }
+  boundary = {
+    name     = "${local.names.prefix}-boundary"
+    document = templatefile("${local.policies_folder}/boundary.json", local.more_places)
+  }
+  permissions_boundary = local.existing_boundary
+  make_oidc_provider   = local.with_github && local.existing_provider == null
 }

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from contracts.names import Names
+from contracts.names import ACTORS, Names
 from contracts.s3uri import S3Uri
 from local_sagemaker import validation
 
@@ -29,7 +29,7 @@ def test_names_fit_their_services(names: Names) -> None:
     assert takes("sagemaker", "EndpointName", names.endpoint)
     for repository in (names.training_repository, names.inference_repository):
         assert takes("ecr", "RepositoryName", repository)
-    for actor in ("pipeline", "job", "endpoint", "deployer", "github"):
+    for actor in ACTORS:
         assert takes("iam", "roleNameType", names.role(actor))
         assert takes("sagemaker", "RoleArn", names.role_arn(actor))
     assert takes("lambda", "FunctionName", names.deployer) and takes("lambda", "FunctionName", names.deployer_arn)

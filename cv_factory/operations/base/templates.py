@@ -33,6 +33,8 @@ def values(settings: Settings, *, key_arn: str, signing_key_arn: str) -> dict[st
         "prefix": names.prefix,
         "data_bucket": names.data_bucket,
         "artifact_bucket": names.artifact_bucket,
+        "log_bucket": names.log_bucket,
+        "state_bucket": names.state_bucket,
         "source_bucket": source_bucket(settings),
         "job_role_arn": settings.role_arn("job"),
         "endpoint_role_arn": settings.role_arn("endpoint"),

@@ -21,7 +21,7 @@ run "existing_parts_are_used" {
     environment = "dev"
   }
   assert {
-    condition     = toset(keys(module.role)) == toset(["deployer", "endpoint", "pipeline"])
+    condition     = toset(keys(module.identity.arns)) == toset(["deployer", "endpoint", "github-apply", "github-plan", "github-release", "owner", "pipeline"])
     error_message = "aws.existing.job_role is there, and only the other roles are to be made."
   }
   assert {
@@ -29,8 +29,8 @@ run "existing_parts_are_used" {
     error_message = "The deployer must get the existing network."
   }
   assert {
-    condition     = length(aws_iam_openid_connect_provider.github) == 0 && length(module.github_role) == 1
-    error_message = "The identity provider is there; the role is not."
+    condition     = module.identity.boundary_arn == "arn:aws:iam::123456789012:policy/their-boundary"
+    error_message = "The boundary is there: none is to be made."
   }
   assert {
     condition     = output.role_arns.job == "arn:aws:iam::123456789012:role/their-job-role"
@@ -45,7 +45,7 @@ run "nothing_for_a_repository_or_mail_that_is_not_set" {
     environment = "bare"
   }
   assert {
-    condition     = length(aws_iam_openid_connect_provider.github) == 0 && length(module.github_role) == 0
+    condition     = length([for actor in keys(module.identity.arns) : actor if startswith(actor, "github")]) == 0
     error_message = "Without github.repository there is no role for it."
   }
   assert {

@@ -52,10 +52,10 @@ locals {
     signing_key_alias    = "alias/${local.prefix}-signing"
     settings_key         = "release/settings.json"
     no_champion_key      = "release/no-champion/none.json"
-    roles                = { for actor in ["pipeline", "job", "endpoint", "deployer", "github"] : actor => "${local.prefix}-${actor}" }
+    roles                = { for actor in ["pipeline", "job", "endpoint", "deployer", "owner", "github-plan", "github-apply", "github-release"] : actor => "${local.prefix}-${actor}" }
     role_arns = {
       for actor in ["pipeline", "job", "endpoint", "deployer"] :
-      actor => try(local.existing["${actor}_role"], "arn:aws:iam::${local.account_id}:role/${local.prefix}-${actor}")
+      actor => coalesce(try(local.existing["${actor}_role"], null), "arn:aws:iam::${local.account_id}:role/${local.prefix}-${actor}")
     }
   }
 }

@@ -1,0 +1,189 @@
+"""A whole life of an environment, each actor in the role that Terraform made for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.least_privilege.stack import ENVIRONMENT, PULL_REQUEST, Stack
+from contracts import release, source
+from contracts.errors import FactoryError
+from cv_factory.operations.base import images
+from cv_factory.operations.building import publish
+
+Say = Callable[[str], None]
+
+
+def base(stack: Stack) -> None:
+    """The account's owner makes the base the first time; everybody else's role comes with it."""
+    stack.run(stack.root, "infra", "bootstrap")
+    stack.run(stack.root, "--yes", "infra", "apply", "-input=false")
+    stack.bind_images()
+
+
+def plan(stack: Stack) -> None:
+    """A pull request plans: nothing to change, nothing locked, nothing written."""
+    actor = stack.workflow("plan", PULL_REQUEST)
+    printed = stack.run(actor, "infra", "plan", "-lock=false", "-detailed-exitcode", "-input=false")
+    if printed.count("No changes.") != 2:
+        raise FactoryError("the plan of what was just applied has changes", printed)
+
+
+def apply(stack: Stack) -> None:
+    """The workflow of the environment applies: what somebody changed by hand in the data root comes back, what is in
+    the factory is taken down and made again, all but the roles of people and workflows."""
+    actor = stack.workflow("apply", ENVIRONMENT)
+    _change_by_hand(stack)
+    stack.run(actor, "--yes", "infra", "apply", "-input=false")
+    targets = [f"-target={address}" for address in _addresses(stack) if _is_applied_by_workflows(address)]
+    stack.run(actor, "--yes", "infra", "destroy", "-input=false", *targets)
+    stack.run(actor, "--yes", "infra", "apply", "-input=false")
+    plan(stack)
+
+
+def push(stack: Stack) -> None:
+    """The release's first half: both images, layer by layer as a Docker engine asks for them, signed."""
+    target = stack.target(stack.workflow("release", ENVIRONMENT))
+    names = stack.settings.names
+    ecr, kms, s3 = target.client("ecr"), target.client("kms"), target.client("s3")
+    for image in source.IMAGES:
+        if publish.find(target, image) is not None:
+            continue
+        publish.login(target)
+        item = images.manifest(names, image, source.source_hash(image, stack.folder))
+        _push_layer(ecr, item)
+        images.put(ecr, item)
+        ecr.batch_get_image(repositoryName=item.repository, imageIds=[{"imageTag": item.tag}])
+        s3.put_object(Bucket=names.artifact_bucket, Key=release.sbom_key(item.digest), Body=b"{}")
+        images.sign(kms, s3, names, item)
+        if not publish.is_signed(target, item.digest):
+            raise FactoryError(f"{item.digest} is not signed")
+
+
+def _push_layer(ecr: Any, item: images.Manifest) -> None:
+    """The calls that ``docker push`` comes to. Source: ECR User Guide, "Required IAM permissions for pushing an image".
+
+    The local ECR takes no layers: it answers that it lacks the call, once IAM let it pass.
+    """
+    layers = [item.digest]
+    _passed(ecr.batch_check_layer_availability, repositoryName=item.repository, layerDigests=layers)
+    _passed(ecr.initiate_layer_upload, repositoryName=item.repository)
+    part = {"partFirstByte": 0, "partLastByte": 0, "layerPartBlob": b"x"}
+    _passed(ecr.upload_layer_part, repositoryName=item.repository, uploadId="u", **part)
+    _passed(ecr.complete_layer_upload, repositoryName=item.repository, uploadId="u", layerDigests=layers)
+
+
+def _passed(call: Callable[..., Any], **arguments: Any) -> None:
+    from botocore.exceptions import ClientError
+
+    try:
+        call(**arguments)
+    except ClientError as error:
+        if "AccessDenied" in error.response["Error"]["Code"]:
+            raise
+
+
+def execute(stack: Stack, seed: int) -> None:
+    """The release's second half: definition, start, follow. Another seed gives another package."""
+    actor = stack.workflow("release", ENVIRONMENT)
+    file = stack.folder / "factory.yaml"
+    file.write_text(re.sub(r"max_minutes: 10, seed: \d+", f"max_minutes: 10, seed: {seed}", file.read_text()))
+    stack.run(actor, "pipeline", "upsert")
+    stack.run(actor, "pipeline", "start")
+    stack.run(actor, "status", "--follow", "--logs")
+    stack.run(actor, "report")
+
+
+def approve(stack: Stack) -> None:
+    """The release owner looks, approves, and asks the endpoint; the deployer does the rest in its own role."""
+    owner = stack.person("owner")
+    stack.run(owner, "status")
+    stack.run(owner, "--yes", "approve", "--why", "better")
+    predict(stack)
+    stack.run(owner, "status")
+
+
+def predict(stack: Stack) -> dict[str, Any]:
+    picture = next((stack.folder / "images" / "broken").glob("*.png"))
+    printed = stack.run(stack.person("owner"), "predict", str(picture), "--json")
+    found: dict[str, Any] = json.loads(printed[printed.index("{") :])
+    return found
+
+
+def come_back(stack: Stack) -> None:
+    """A pin, a roll-back, a rejection: every verb of the release owner."""
+    owner = stack.person("owner")
+    stack.run(owner, "--yes", "deploy", "--package", "1")
+    stack.run(owner, "--yes", "deploy")
+    stack.run(owner, "--yes", "rollback", "--to", "1", "--why", "misses cracks")
+    predict(stack)
+
+
+def look(stack: Stack) -> None:
+    """The doctor of an owner and of a workflow finds nothing that it may not ask."""
+    stack.run(stack.person("owner"), "report")
+
+
+def run(stack: Stack, say: Say) -> None:
+    """All of it, in order."""
+    import_data = ("--yes", "data", "import", "./images")
+    for text, act in (
+        ("base: bootstrap and apply, by the account's owner", lambda: base(stack)),
+        ("github-plan: plan without a lock", lambda: plan(stack)),
+        ("github-apply: repair, take down, make again", lambda: apply(stack)),
+        ("images into the registry: github-release", lambda: push(stack)),
+        ("data, by the account's owner", lambda: stack.run(stack.root, *import_data)),
+        ("first execution: github-release, pipeline, job, deployer", lambda: execute(stack, 0)),
+        ("approval and answer: owner, deployer, endpoint", lambda: approve(stack)),
+        ("second execution against the champion", lambda: execute(stack, 1)),
+        ("second approval", lambda: approve(stack)),
+        ("pin and roll-back: owner", lambda: come_back(stack)),
+    ):
+        say(text)
+        act()
+
+
+# --- what the apply role gets to do -----------------------------------------------------------------------------------
+
+#: Of the factory only these are the account owner's: roles of people and workflows, their provider, the boundary.
+_OWNERS = re.compile(
+    r"module\.identity\.(aws_iam_policy\.boundary|aws_iam_openid_connect_provider|"
+    r'aws_iam_role(_policy)?\.this\["(github-|owner))'
+)
+
+
+def _is_applied_by_workflows(address: str) -> bool:
+    return not address.startswith("data.") and ".data." not in address and _OWNERS.match(address) is None
+
+
+def _addresses(stack: Stack) -> list[str]:
+    """The factory's resources, as Terraform's state names them."""
+    printed = stack.run(stack.root, "infra", "state", "list")
+    part = printed.split("terraform/factory: state", 1)[1]
+    return [line.strip() for line in part.splitlines() if re.match(r"^(module|data|aws)[._]", line.strip())]
+
+
+def _change_by_hand(stack: Stack) -> None:
+    """What Terraform finds changed in the data root: everything that it may set there."""
+    names, s3, kms = stack.settings.names, stack.client(stack.root, "s3"), stack.client(stack.root, "kms")
+    bucket = names.data_bucket
+    s3.delete_bucket_policy(Bucket=bucket)
+    s3.delete_public_access_block(Bucket=bucket)
+    s3.delete_bucket_lifecycle(Bucket=bucket)
+    s3.delete_bucket_encryption(Bucket=bucket)
+    s3.delete_bucket_ownership_controls(Bucket=bucket)
+    s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": "Project", "Value": "theirs"}]})
+    key = kms.describe_key(KeyId=names.key_alias)["KeyMetadata"]["Arn"]
+    kms.disable_key_rotation(KeyId=key)
+    kms.update_key_description(KeyId=key, Description="theirs")
+    kms.tag_resource(KeyId=key, Tags=[{"TagKey": "Project", "TagValue": "theirs"}])
+
+
+def policies_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """Name -> document of every policy below ``terraform/policies``, places unfilled."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted((folder / "terraform/policies").glob("*.json"))}

@@ -1,0 +1,10 @@
+output "arns" {
+  description = "Actor -> ARN of the role that was made for it, once its policies stand."
+  value       = { for actor, role in aws_iam_role.this : actor => role.arn }
+  depends_on  = [aws_iam_role_policy.this]
+}
+
+output "boundary_arn" {
+  description = "ARN of the permissions boundary."
+  value       = local.boundary_arn
+}
