@@ -10,7 +10,9 @@ from typing import Any
 
 from benchmarks.least_privilege.stack import ENVIRONMENT, PULL_REQUEST, Stack
 from contracts import release, source
+from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
 from contracts.errors import FactoryError
+from cv_factory.operations import release as operations
 from cv_factory.operations.base import images
 from cv_factory.operations.building import publish
 
@@ -33,12 +35,12 @@ def plan(stack: Stack) -> None:
 
 
 def apply(stack: Stack) -> None:
-    """The workflow of the environment applies: what somebody changed by hand in the data root comes back, what is in
-    the factory is taken down and made again, all but the roles of people and workflows."""
+    """The workflow of the environment applies: what somebody changed or removed by hand comes back, and what holds no
+    state (functions, rules, alarms, queues) is taken down and made again."""
     actor = stack.workflow("apply", ENVIRONMENT)
     _change_by_hand(stack)
     stack.run(actor, "--yes", "infra", "apply", "-input=false")
-    targets = [f"-target={address}" for address in _addresses(stack) if _is_applied_by_workflows(address)]
+    targets = [f"-target={address}" for address in _addresses(stack) if _STATELESS.match(address)]
     stack.run(actor, "--yes", "infra", "destroy", "-input=false", *targets)
     stack.run(actor, "--yes", "infra", "apply", "-input=false")
     plan(stack)
@@ -102,14 +104,22 @@ def approve(stack: Stack) -> None:
     owner = stack.person("owner")
     stack.run(owner, "status")
     stack.run(owner, "--yes", "approve", "--why", "better")
+    wait_until_served(stack)
     predict(stack)
     stack.run(owner, "status")
+
+
+def wait_until_served(stack: Stack) -> None:
+    """Until the event has reached the deployer, and the endpoint what is approved."""
+    target = stack.target(stack.person("owner"))
+    approved = [package for package in operations.all_packages(target) if package.approval == "Approved"]
+    operations.wait_until_served(target, max(approved, key=lambda item: item.version).arn, lambda serving: None)
 
 
 def predict(stack: Stack) -> dict[str, Any]:
     picture = next((stack.folder / "images" / "broken").glob("*.png"))
     printed = stack.run(stack.person("owner"), "predict", str(picture), "--json")
-    found: dict[str, Any] = json.loads(printed[printed.index("{") :])
+    found: dict[str, Any] = json.JSONDecoder().raw_decode(printed, printed.index("{"))[0]
     return found
 
 
@@ -148,15 +158,8 @@ def run(stack: Stack, say: Say) -> None:
 
 # --- what the apply role gets to do -----------------------------------------------------------------------------------
 
-#: Of the factory only these are the account owner's: roles of people and workflows, their provider, the boundary.
-_OWNERS = re.compile(
-    r"module\.identity\.(aws_iam_policy\.boundary|aws_iam_openid_connect_provider|"
-    r'aws_iam_role(_policy)?\.this\["(github-|owner))'
-)
-
-
-def _is_applied_by_workflows(address: str) -> bool:
-    return not address.startswith("data.") and ".data." not in address and _OWNERS.match(address) is None
+#: What workflows may take down: it holds nothing that an apply does not bring back.
+_STATELESS = re.compile(r"module\.(deployer|operations)\.|aws_(sns|cloudwatch)_")
 
 
 def _addresses(stack: Stack) -> list[str]:
@@ -167,7 +170,7 @@ def _addresses(stack: Stack) -> list[str]:
 
 
 def _change_by_hand(stack: Stack) -> None:
-    """What Terraform finds changed in the data root: everything that it may set there."""
+    """What Terraform may set in the data root, set otherwise; what it may make in the factory, removed."""
     names, s3, kms = stack.settings.names, stack.client(stack.root, "s3"), stack.client(stack.root, "kms")
     bucket = names.data_bucket
     s3.delete_bucket_policy(Bucket=bucket)
@@ -178,10 +181,31 @@ def _change_by_hand(stack: Stack) -> None:
     s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": "Project", "Value": "theirs"}]})
-    key = kms.describe_key(KeyId=names.key_alias)["KeyMetadata"]["Arn"]
-    kms.disable_key_rotation(KeyId=key)
-    kms.update_key_description(KeyId=key, Description="theirs")
-    kms.tag_resource(KeyId=key, Tags=[{"TagKey": "Project", "TagValue": "theirs"}])
+    for name in (names.key_alias, names.signing_key_alias):
+        key = kms.describe_key(KeyId=name)["KeyMetadata"]["Arn"]
+        kms.update_key_description(KeyId=key, Description="theirs")
+        kms.tag_resource(KeyId=key, Tags=[{"TagKey": "Project", "TagValue": "theirs"}])
+    kms.disable_key_rotation(KeyId=kms.describe_key(KeyId=names.key_alias)["KeyMetadata"]["Arn"])
+    for name in (SETTINGS_KEY, NO_CHAMPION_KEY):
+        s3.delete_object(Bucket=names.artifact_bucket, Key=name)
+    ecr, sagemaker = stack.client(stack.root, "ecr"), stack.client(stack.root, "sagemaker")
+    ecr.delete_repository(repositoryName=names.training_repository)
+    sagemaker.delete_model_package_group(ModelPackageGroupName=names.package_group)
+    _change_roles_by_hand(stack)
+
+
+def _change_roles_by_hand(stack: Stack) -> None:
+    """A role removed, another's policy, trust, description and tags changed."""
+    names, iam = stack.settings.names, stack.client(stack.root, "iam")
+    gone, changed = names.role("pipeline"), names.role("job")
+    for policy in iam.list_role_policies(RoleName=gone)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=gone, PolicyName=policy)
+    iam.delete_role(RoleName=gone)
+    iam.delete_role_policy(RoleName=changed, PolicyName="job")
+    nobody = {"Version": "2012-10-17", "Statement": []}
+    iam.update_assume_role_policy(RoleName=changed, PolicyDocument=json.dumps(nobody))
+    iam.update_role(RoleName=changed, Description="theirs")
+    iam.tag_role(RoleName=changed, Tags=[{"Key": "Project", "Value": "theirs"}])
 
 
 def policies_of(folder: Path) -> dict[str, dict[str, Any]]:

@@ -32,6 +32,13 @@ def up(
         str | None,
         typer.Option(help="Where jobs and endpoints run: process (default), or docker: the images of make images."),
     ] = None,
+    enforce_iam: Annotated[
+        bool | None,
+        typer.Option(
+            "--enforce-iam/--no-enforce-iam",
+            help="Whether jobs, endpoints, functions and roles may only what their policies allow. Default: as before.",
+        ),
+    ] = None,
     export: Annotated[bool, typer.Option("--export", help="Print shell exports for aws, boto3 and terraform.")] = False,
 ) -> None:
     """Start it, or find it running; buckets, roles, images and rules are made where they are missing.
@@ -59,6 +66,8 @@ def up(
             )
     info = running or _start(settings, state, port, runtime)
     local_base.ensure(settings, cli.target.session, f"{info.endpoint_url}/_local")
+    if enforce_iam is not None:
+        local_base.enforce_iam(f"{info.endpoint_url}/_local", enforce_iam)
     if cli.json:
         cli.screen.document(_document(info, state))
     elif export:
@@ -69,6 +78,8 @@ def up(
         cli.screen.say(f"Account {info.account_id}, region {info.region}, process {info.pid}, state {state}")
         if info.runtime != "process":
             cli.screen.say(f"Jobs and endpoints: {_WHERE[info.runtime]}")
+        if enforce_iam is not None:
+            cli.screen.say(f"IAM policies are {'enforced' if enforce_iam else 'not enforced'}")
         cli.screen.say("Next: cv-factory run --demo")
 
 

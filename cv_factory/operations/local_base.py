@@ -102,6 +102,17 @@ def bind_images(settings: Settings, admin_url: str, repository: Path | None = No
     return True
 
 
+def enforce_iam(admin_url: str, enforce: bool) -> None:
+    """Let the local SageMaker decide about every call by the policies of its own IAM, or allow everything.
+
+    Raises:
+        FactoryError: the server has no such switch (plain moto).
+    """
+    status, text = _put_json(f"{admin_url.rstrip('/')}/iam", {"enforce": enforce})
+    if status != 200:
+        raise FactoryError(f"the server at {admin_url} does not enforce IAM: {text or status}")
+
+
 class _Base:
     def __init__(self, settings: Settings, session: boto3.Session) -> None:
         self.settings = settings

@@ -79,7 +79,7 @@ _MEMBERS = {
     "MlflowTrackingServerName": ("TrackingServerName",),
 }
 #: Where a request names the resource by its ARN, whatever its type: tag operations above all.
-_ARN_MEMBERS = ("ResourceArn", "resourceArn", "ResourceARN", "Resource", "TargetArn")
+_ARN_MEMBERS = ("ResourceArn", "resourceArn", "ResourceARN", "Resource", "TargetArn", "PipelineExecutionArn")
 
 
 def needed(request: ApiRequest, platform: Platform) -> list[Needed]:

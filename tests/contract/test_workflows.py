@@ -29,6 +29,15 @@ def workflow(path: Path) -> dict[str, Any]:
     return value
 
 
+#: Which role each job that signs in takes: a variable of the repository or of the environment.
+ROLES = {
+    "ci.plan": "AWS_PLAN_ROLE_ARN",
+    "release.base": "AWS_APPLY_ROLE_ARN",
+    "release.images": "AWS_RELEASE_ROLE_ARN",
+    "release.pipeline": "AWS_RELEASE_ROLE_ARN",
+}
+
+
 def jobs() -> list[tuple[str, dict[str, Any]]]:
     return [(f"{path.stem}.{name}", job) for path in WORKFLOWS for name, job in workflow(path)["jobs"].items()]
 
@@ -87,13 +96,15 @@ def test_actions_are_pinned_by_commit_and_say_their_version() -> None:
 def test_a_job_has_the_rights_that_its_steps_need(name: str, job: dict[str, Any]) -> None:
     signs_in = any("configure-aws-credentials" in step.get("uses", "") for step in job["steps"])
     assert job["permissions"] == ({"contents": "read", "id-token": "write"} if signs_in else {"contents": "read"})
-    assert ("environment" in job) == signs_in, "the role trusts an environment"
+    plans = name == "ci.plan"
+    assert ("environment" in job) == (signs_in and not plans), "roles that write trust an environment"
     assert job["timeout-minutes"] <= 180
     checkout = job["steps"][0]
     assert checkout["uses"].startswith("actions/checkout@") and checkout["with"] == {"persist-credentials": False}
     for step in job["steps"]:
         if "configure-aws-credentials" in step.get("uses", ""):
             assert set(step["with"]) == {"role-to-assume", "aws-region"}, "no long-lived key"
+            assert step["with"]["role-to-assume"] == f"${{{{ vars.{ROLES[name]} }}}}"
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -106,9 +117,11 @@ def test_nothing_is_granted_for_a_whole_workflow_and_releases_do_not_overtake_ea
         assert [value["jobs"][name].get("needs") for name in ("images", "pipeline")] == ["base", "images"]
 
 
-def test_pull_requests_never_sign_in() -> None:
-    for job in workflow(ROOT / ".github" / "workflows" / "ci.yml")["jobs"].values():
-        if "id-token" in job["permissions"]:
-            assert "github.event_name == 'push'" in job["if"]
+def test_pull_requests_sign_in_only_to_plan_and_forks_never() -> None:
+    found = workflow(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
+    assert [name for name, job in found.items() if "id-token" in job["permissions"]] == ["plan"]
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in found["plan"]["if"]
+    (line,) = [step["run"] for step in found["plan"]["steps"] if "cv-factory" in step.get("run", "")]
+    assert line.endswith(" infra plan -lock=false"), "its role may not write a lock"
     triggers = workflow(ROOT / ".github" / "workflows" / "release.yml")[True]  # YAML 1.1 reads the key `on` as true
     assert set(triggers) == {"push", "workflow_dispatch"}

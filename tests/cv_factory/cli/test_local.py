@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -85,3 +88,17 @@ def test_running_on_another_port_or_for_another_account(call: Call, server: Path
     answer = call("local", "up")
     assert answer.code == 3
     assert "serves account 123456789012" in answer.err and "account 210987654321" in answer.err
+
+
+def test_iam_is_enforced_when_asked_for_and_stays_so(call: Call, server: Path) -> None:
+    about = call("local", "up", "--enforce-iam", "--json").document
+    assert switch(about) == {"enforce": True, "record": False}
+    assert call("local", "up").code == 0 and switch(about)["enforce"]
+    assert "IAM policies are not enforced" in call("local", "up", "--no-enforce-iam").out
+    assert not switch(about)["enforce"]
+
+
+def switch(about: dict[str, Any]) -> dict[str, Any]:
+    answer = urllib.request.urlopen(f"{about['endpoint_url']}/_local/iam", timeout=30)
+    found: dict[str, Any] = json.loads(answer.read())
+    return found
