@@ -80,7 +80,7 @@ MEANINGS = {
     "release.strategy": "How traffic moves to the new model. The local SageMaker refuses `rolling`.",
     "release.percent": "Of the traffic (canary, linear) or the fleet (rolling) in one step.",
     "release.bake_minutes": "Wait after each step.",
-    "release.owners": "ARNs of the roles and users that may take the release owner's role, `<name>-<env>-owner`. Empty: whoever the account's own IAM lets.",
+    "release.owners": "ARNs of who may take the role `<name>-<env>-owner`. Empty: whoever the account's IAM lets.",
     "release.keep": "Good releases that a clean-up never touches. No effect yet.",
     "network.vpc": "`create` is not built yet: Terraform refuses it. `existing` takes the ids of `aws.existing`.",
     "network.cidr": "For `vpc: create`. No effect yet.",

@@ -31,7 +31,7 @@ def attempts(stack: Stack) -> list[Attempt]:
     package = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{names.package_group}/1"
     key, signing = names.key_alias, names.signing_key_alias
     ecr = {"repositoryName": names.inference_repository}
-    other = "another-environment-data"
+    other, boundary = "another-environment-data", f"arn:aws:iam::{ACCOUNT}:policy/{names.prefix}-boundary"
     everything = json.dumps(
         {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     )
@@ -122,11 +122,11 @@ def attempts(stack: Stack) -> list[Attempt]:
     no("github-apply", "a role without a boundary", "iam", "create_role", RoleName=f"{names.prefix}-x",
        AssumeRolePolicyDocument=everything)  # fmt: skip
     no("github-apply", "a role of its own name", "iam", "create_role", RoleName="x",
-       AssumeRolePolicyDocument=everything, PermissionsBoundary=f"arn:aws:iam::{ACCOUNT}:policy/{names.prefix}-boundary")  # fmt: skip
+       AssumeRolePolicyDocument=everything, PermissionsBoundary=boundary)  # fmt: skip
     no("github-apply", "a user with keys", "iam", "create_user", UserName="x")
     no("github-apply", "the boundary is lifted", "iam", "delete_role_permissions_boundary", RoleName=names.role("job"))
     no("github-apply", "a wider boundary", "iam", "create_policy_version", PolicyDocument=everything,
-       PolicyArn=f"arn:aws:iam::{ACCOUNT}:policy/{names.prefix}-boundary", SetAsDefault=True)  # fmt: skip
+       PolicyArn=boundary, SetAsDefault=True)  # fmt: skip
     no("github-apply", "the data is gone", "s3", "delete_bucket", Bucket=data)
     no("github-apply", "everything unreadable", "kms", "schedule_key_deletion", KeyId=key)
     read("github-apply", "images of the data set", data, "datasets/x/manifest.json")

@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmarks.least_privilege.stack import ENVIRONMENT, PULL_REQUEST, Stack
 from contracts import release, source
-from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
 from contracts.errors import FactoryError
+from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
 from cv_factory.operations import release as operations
 from cv_factory.operations.base import images
 from cv_factory.operations.building import publish

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import socket
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import urllib3
 
 from local_sagemaker import control, processes
 from tests.cv_factory.cli.conftest import Call
@@ -99,6 +98,5 @@ def test_iam_is_enforced_when_asked_for_and_stays_so(call: Call, server: Path) -
 
 
 def switch(about: dict[str, Any]) -> dict[str, Any]:
-    answer = urllib.request.urlopen(f"{about['endpoint_url']}/_local/iam", timeout=30)
-    found: dict[str, Any] = json.loads(answer.read())
+    found: dict[str, Any] = urllib3.request("GET", f"{about['endpoint_url']}/_local/iam").json()
     return found
