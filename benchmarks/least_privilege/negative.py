@@ -8,7 +8,18 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from benchmarks.least_privilege.stack import ACCOUNT, ENV, ENVIRONMENT, PULL_REQUEST, REGION, REPOSITORY, Actor, Stack
+from benchmarks.least_privilege.stack import (
+    ACCOUNT,
+    ENV,
+    ENVIRONMENT,
+    HOST,
+    PULL_REQUEST,
+    REGION,
+    REPOSITORY,
+    Actor,
+    Stack,
+    token,
+)
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
 
@@ -188,3 +199,17 @@ def actors(stack: Stack) -> dict[str, Actor]:
         "github-apply": stack.workflow("apply", ENVIRONMENT),
         "github-release": stack.workflow("release", ENVIRONMENT),
     }
+
+
+def token_refused(stack: Stack, role: str, subject: str, audience: str) -> bool:
+    """Is a workflow with this token kept out of a role?"""
+    claims = {"iss": f"https://{HOST}", "aud": audience, "sub": subject}
+    sts = stack.client(stack.root, "sts")
+    try:
+        sts.assume_role_with_web_identity(
+            RoleArn=stack.settings.names.role_arn(f"github-{role}"), RoleSessionName="workflow",
+            WebIdentityToken=token(claims),
+        )  # fmt: skip
+    except ClientError as error:
+        return str(error.response["Error"]["Code"]) in _DENIED
+    return False

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from benchmarks.least_privilege.stack import ENVIRONMENT, PULL_REQUEST, Stack
+from benchmarks.least_privilege import removal
+from benchmarks.least_privilege.stack import ENVIRONMENT, PULL_REQUEST, Refused, Stack
 from contracts import release, source
 from contracts.errors import FactoryError
 from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
@@ -89,10 +89,9 @@ def _passed(call: Callable[..., Any], **arguments: Any) -> None:
 
 
 def execute(stack: Stack, seed: int) -> None:
-    """The release's second half: definition, start, follow. Another seed gives another package."""
+    """The release's second half: definition, start, follow."""
     actor = stack.workflow("release", ENVIRONMENT)
-    file = stack.folder / "factory.yaml"
-    file.write_text(re.sub(r"max_minutes: 10, seed: \d+", f"max_minutes: 10, seed: {seed}", file.read_text()))
+    _seed(stack, seed)
     stack.run(actor, "pipeline", "upsert")
     stack.run(actor, "pipeline", "start")
     stack.run(actor, "status", "--follow", "--logs")
@@ -117,8 +116,7 @@ def wait_until_served(stack: Stack) -> None:
 
 
 def predict(stack: Stack) -> dict[str, Any]:
-    picture = next((stack.folder / "images" / "broken").glob("*.png"))
-    printed = stack.run(stack.person("owner"), "predict", str(picture), "--json")
+    printed = stack.run(stack.person("owner"), "predict", _picture(stack), "--json")
     found: dict[str, Any] = json.JSONDecoder().raw_decode(printed, printed.index("{"))[0]
     return found
 
@@ -132,28 +130,104 @@ def come_back(stack: Stack) -> None:
     predict(stack)
 
 
-def look(stack: Stack) -> None:
-    """The doctor of an owner and of a workflow finds nothing that it may not ask."""
-    stack.run(stack.person("owner"), "report")
+def stop(stack: Stack) -> None:
+    """An execution that somebody stops, and tries again."""
+    actor = stack.workflow("release", ENVIRONMENT)
+    _seed(stack, 2)
+    stack.run(actor, "pipeline", "upsert")
+    stack.run(actor, "pipeline", "start")
+    stack.run(actor, "--yes", "pipeline", "stop")
 
 
-def run(stack: Stack, say: Say) -> None:
+def run(stack: Stack, say: Say, *, quick: bool = False) -> None:
     """All of it, in order."""
     import_data = ("--yes", "data", "import", "./images")
-    for text, act in (
+    parts: list[tuple[str, Callable[[], object]]] = [
         ("base: bootstrap and apply, by the account's owner", lambda: base(stack)),
         ("github-plan: plan without a lock", lambda: plan(stack)),
         ("github-apply: repair, take down, make again", lambda: apply(stack)),
-        ("images into the registry: github-release", lambda: push(stack)),
+        ("github-release: images into the registry", lambda: push(stack)),
         ("data, by the account's owner", lambda: stack.run(stack.root, *import_data)),
         ("first execution: github-release, pipeline, job, deployer", lambda: execute(stack, 0)),
         ("approval and answer: owner, deployer, endpoint", lambda: approve(stack)),
-        ("second execution against the champion", lambda: execute(stack, 1)),
-        ("second approval", lambda: approve(stack)),
-        ("pin and roll-back: owner", lambda: come_back(stack)),
-    ):
+    ]
+    if not quick:
+        parts += [
+            ("second execution, against the champion", lambda: execute(stack, 1)),
+            ("second approval", lambda: approve(stack)),
+            ("pin and roll-back: owner", lambda: come_back(stack)),
+            ("an execution that is stopped: github-release", lambda: stop(stack)),
+        ]
+    for text, act in parts:
         say(text)
         act()
+
+
+# --- removals for real ------------------------------------------------------------------------------------------------
+
+#: (role, policy, statement, what is refused without it)
+REAL_REMOVALS: tuple[tuple[str, str, str, Callable[[Stack], str]], ...] = (
+    ("owner", "owner", "AskTheEndpoint", lambda stack: _refused(stack, "owner", "predict", _picture(stack))),
+    ("owner", "owner", "DecideAboutPackages", lambda stack: _refused(stack, "owner", "--yes", "approve", "1")),
+    (
+        "github-release",
+        "github-release",
+        "OwnThePipeline",
+        lambda stack: _refused(stack, "release", "pipeline", "upsert"),
+    ),
+    (
+        "github-release",
+        "github-release",
+        "GiveThePipelineItsRole",
+        lambda stack: _refused(stack, "release", "pipeline", "upsert"),
+    ),
+    ("job", "job", "ReadInputs", lambda stack: _job_fails(stack)),
+)
+
+
+def remove_for_real(stack: Stack, say: Say) -> list[str]:
+    """Take each out, do what needs it, put it back; what went on all the same."""
+    missed = []
+    for role, policy, sid, act in REAL_REMOVALS:
+        say(f"without {sid} of {role}")
+        before = removal.take_out(stack, role, policy, sid)
+        try:
+            printed = act(stack)
+            if "not authorized to perform" not in printed:
+                missed.append(f"{role} without {sid}: {printed[-500:]}")
+        except Refused as error:
+            missed.append(f"{role} without {sid}: {error}")
+        finally:
+            removal.put(stack, role, policy, before)
+    return missed
+
+
+def _refused(stack: Stack, role: str, *arguments: str) -> str:
+    actor = stack.person(role) if role == "owner" else stack.workflow(role, ENVIRONMENT)
+    return stack.run(actor, *arguments, fails=True)
+
+
+def _upsert_fails(stack: Stack) -> str:
+    return _refused(stack, "release", "pipeline", "upsert")
+
+
+def _job_fails(stack: Stack) -> str:
+    """An execution whose first job may not read its inputs."""
+    actor = stack.workflow("release", ENVIRONMENT)
+    _seed(stack, 3)
+    stack.run(actor, "pipeline", "upsert")
+    stack.run(actor, "pipeline", "start")
+    return stack.run(actor, "status", "--follow", fails=True)
+
+
+def _picture(stack: Stack) -> str:
+    return str(next((stack.folder / "images" / "broken").glob("*.png")))
+
+
+def _seed(stack: Stack, seed: int) -> None:
+    """Another seed, in the settings, gives another package."""
+    file = stack.folder / "factory.yaml"
+    file.write_text(re.sub(r"max_minutes: 10, seed: \d+", f"max_minutes: 10, seed: {seed}", file.read_text()))
 
 
 # --- what the apply role gets to do -----------------------------------------------------------------------------------
@@ -206,8 +280,3 @@ def _change_roles_by_hand(stack: Stack) -> None:
     iam.update_assume_role_policy(RoleName=changed, PolicyDocument=json.dumps(nobody))
     iam.update_role(RoleName=changed, Description="theirs")
     iam.tag_role(RoleName=changed, Tags=[{"Key": "Project", "Value": "theirs"}])
-
-
-def policies_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """Name -> document of every policy below ``terraform/policies``, places unfilled."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted((folder / "terraform/policies").glob("*.json"))}
