@@ -1,4 +1,4 @@
-"""What AWS asks for what this project makes, from ``prices.yaml``: USD, on demand, us-east-1, each with page and date."""
+"""What AWS asks for what this project makes, from ``prices.yaml``: USD, on demand, us-east-1."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Bench:
     # --- objects and images -------------------------------------------------------------------------------------------
 
     def put(self, key: str, body: bytes, below: str = "runs/") -> S3Uri:
-        """Write an object of this run below ``runs/`` (jobs may read and write) or ``packages/`` (endpoints may read)."""
+        """Write an object of this run below ``runs/``, where jobs write, or ``packages/``, where endpoints read."""
         prefix = self.prefix(below)
         self.client("s3").put_object(Bucket=self.names.artifact_bucket, Key=prefix + key, Body=body)
         return self.names.artifacts(prefix + key)

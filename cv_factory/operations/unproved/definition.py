@@ -174,7 +174,7 @@ def _function_is_there(bench: Bench, arn: str) -> bool:
 
 
 def register(bench: Bench) -> str:
-    """A RegisterModel step into a group of this run, by a role of this run: the pipeline's own may use one group only."""
+    """A RegisterModel step into a group of this run, by a role of this run: the pipeline's own may use one group."""
     image = bench.image("inference")
     group = bench.make("package-group", "register")
     sagemaker = bench.client("sagemaker")
@@ -190,7 +190,10 @@ def register(bench: Bench) -> str:
                 "SupportedContentTypes": ["image/png"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },
-            "CustomerMetadataProperties": {"bundle_hash": "0" * 64, "execution_id": {"Get": "Execution.PipelineExecutionId"}},
+            "CustomerMetadataProperties": {
+                "bundle_hash": "0" * 64,
+                "execution_id": {"Get": "Execution.PipelineExecutionId"},
+            },
         },
     }
     role = _registering_role(bench, group)

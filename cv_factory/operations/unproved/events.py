@@ -27,7 +27,9 @@ class Caught:
         sqs = self.bench.client("sqs")
         found = []
         while True:
-            messages = sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=0).get("Messages", [])
+            messages = sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=0).get(
+                "Messages", []
+            )
             if not messages:
                 return found
             for message in messages:
@@ -64,7 +66,7 @@ def recorded(name: str) -> dict[str, Any]:
 
 
 def differences(recorded: Any, seen: Any, path: str = "") -> Iterator[str]:
-    """Where ``seen`` lacks a member of ``recorded`` or has another kind of value there. More members are no difference."""
+    """Where ``seen`` lacks a member of ``recorded``, or has another kind of value. More members are no difference."""
     if isinstance(recorded, dict):
         if not isinstance(seen, dict):
             yield f"{path or 'the event'} is {_kind(seen)}, recorded as an object"

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from contracts.release import REGISTRY_EVENT
-from cv_factory.operations.unproved import events, serving
+from cv_factory.operations.unproved import endpoint, events, serving
 from cv_factory.operations.unproved.bench import Bench
 from cv_factory.operations.unproved.check import ByHand, Check, expect
 
@@ -48,7 +48,6 @@ def model_card(bench: Bench) -> str:
 
 
 TITLE = "Registry and events"
-#: The line of the endpoint's events belongs to the endpoint's group, see :mod:`.endpoint`.
 ROWS: tuple[Check | ByHand, ...] = (
     Check(
         "registry.event",
@@ -58,6 +57,7 @@ ROWS: tuple[Check | ByHand, ...] = (
         approval_event,
         needs=("the serving image",),
     ),
+    endpoint.EVENTS,
     Check(
         "registry.model-card",
         "`UpdateModelPackage` with `ModelCard` after Register",

@@ -1,4 +1,4 @@
-"""In a processing job: which files of the input ``data`` has this host? Written to the output, under the host's name."""
+"""In a processing job: which files of the input ``data`` has this host? Written to the output, by the host's name."""
 
 import json
 import os
