@@ -43,17 +43,31 @@ def cache_hits(bench: Bench) -> str:
     except FactoryError as error:
         raise NotHere(f"{error.headline}. {error.hint}") from None
     own = _own(bench)
-    steps = [step for step in own["Steps"] if step["Name"] in ("Preprocess", "Train")]
+    steps = [_within_the_hour(step) for step in own["Steps"] if step["Name"] in ("Preprocess", "Train")]
     values["CheckpointUri"] = str(bench.names.artifacts(f"{bench.prefix('checkpoints/')}"))
     name = bench.create_pipeline("cache", {**own, "Steps": steps})
-    minutes = 2 * bench.target.settings.training.max_minutes
-    first = bench.execute(name, minutes, values)
+    first = bench.execute(name, 120, values)
     expect(first.status == "Succeeded", f"the first execution: {first}")
-    second = bench.execute(name, minutes, values)
+    second = bench.execute(name, 120, values)
     expect(second.status == "Succeeded", f"the second execution: {second}")
     missed = [step["Name"] for step in steps if not second.is_cache_hit(step["Name"])]
     expect(not missed, f"no cache hit: {', '.join(missed)}; {second}")
     return "Preprocess and Train of the second execution are cache hits"
+
+
+def _within_the_hour(step: dict[str, Any]) -> dict[str, Any]:
+    """A job's step that ends within its bound: one instance, an hour, no second try."""
+    step = {name: value for name, value in step.items() if name != "RetryPolicies"}
+    arguments = {
+        **step["Arguments"],
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        "EnableManagedSpotTraining": False,
+    }
+    if step["Type"] == "Processing":
+        del arguments["EnableManagedSpotTraining"]
+        cluster = {**arguments["ProcessingResources"]["ClusterConfig"], "InstanceCount": 1}
+        arguments["ProcessingResources"] = {"ClusterConfig": cluster}
+    return {**step, "Arguments": arguments}
 
 
 def cache_is_blind(bench: Bench) -> str:
@@ -119,7 +133,7 @@ def json_get(bench: Bench) -> str:
     text = json.dumps({"gate": {"outcome": "register", "message": "", "reasons": []}})
     output = str(bench.names.artifacts(f"{bench.prefix()}gate/"))
     arguments = bench.processing("writing", file["FilePath"], text, output=output)
-    steps = [
+    steps: list[dict[str, Any]] = [
         {
             "Name": "Evaluate", "Type": "Processing", "Arguments": arguments,
             "PropertyFiles": [{**file, "OutputName": "out"}],

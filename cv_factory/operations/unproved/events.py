@@ -25,7 +25,7 @@ class Caught:
     def take(self) -> list[dict[str, Any]]:
         """What has come since the last call."""
         sqs = self.bench.client("sqs")
-        found = []
+        found: list[dict[str, Any]] = []
         while True:
             messages = sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=0).get(
                 "Messages", []
@@ -88,4 +88,4 @@ def _kind(value: Any) -> str:
         return f"{value}".lower() if value is None else "a truth value"
     if isinstance(value, int | float):
         return "a number"
-    return {str: "a text", list: "a list", dict: "an object"}[type(value)]
+    return "a text" if isinstance(value, str) else "a list" if isinstance(value, list) else "an object"

@@ -6,10 +6,12 @@ import base64
 import io
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from contracts import archives
 from cv_factory.operations.unproved.bench import CONTAINERS, Bench
+
+Role = Literal["endpoint", "job"]
 
 #: A picture of one pixel.
 PNG = base64.b64decode(
@@ -30,14 +32,14 @@ def archive(bench: Bench, below: str = "packages/") -> str:
 
 
 def create_model(
-    bench: Bench, word: str, *, role: str = "endpoint", below: str = "packages/", **environment: str
+    bench: Bench, word: str, *, role: Role = "endpoint", below: str = "packages/", **environment: str
 ) -> str:
     """Create a model of the serving image with that archive; its name."""
     container = {"Image": bench.image("inference"), "ModelDataUrl": archive(bench, below), "Environment": environment}
     return create(bench, word, container, role)
 
 
-def create(bench: Bench, word: str, container: dict[str, Any], role: str = "endpoint") -> str:
+def create(bench: Bench, word: str, container: dict[str, Any], role: Role = "endpoint") -> str:
     """Create a model of one container; its name."""
     name = bench.make("model", word)
     settings = bench.target.settings
