@@ -65,8 +65,7 @@ def run(target: Target, plan: Plan, out: Path, say: Say) -> dict[str, Any]:
                     _end_of_block(bench)
     finally:
         with _uninterrupted():
-            if ledger.things:
-                say(f"taking away what was made: {len(ledger.things)} things")
+            _announce(bench)
             left = removal.remove(target, ledger, say, pause)
             document["left_behind"] = [{"kind": thing.kind, "name": thing.name} for thing in left]
             jsonio.write(out, document)
@@ -92,8 +91,14 @@ def attempt(check: Check, bench: Bench) -> Result:
 def _end_of_block(bench: Bench) -> None:
     """Take away what is not needed any more: an idle endpoint costs as much as a busy one."""
     bench.shared.clear()
+    _announce(bench)
     with _uninterrupted():
         removal.remove(bench.target, bench.ledger, bench.say, bench.pause)
+
+
+def _announce(bench: Bench) -> None:
+    if bench.ledger.things:
+        bench.say(f"  taking away what was made, {len(bench.ledger.things)} things; Ctrl-C waits for the end of it")
 
 
 def clean(target: Target, say: Say, pause: float) -> None:
