@@ -43,6 +43,7 @@ STEPS = {
     "train": "model",
 }
 _STEP = """\
+import os
 from pathlib import Path
 
 target = Path(os.environ["SAGEMAKER_BASE_DIR"], {folder!r})
