@@ -30,6 +30,7 @@ runs on record, without cost.
 | `ENV` | the environment; `local` is refused |
 | `MAX_USD` | what the run may cost at most |
 | `ONLY` | these checks, or sections: `ONLY="jobs.layout endpoint"` |
+| `PLAN=1` | only say what would run, and what it may cost |
 | `OUT` | the result file; else `.cv-factory/<environment>/unproved/results.json` |
 
 The result file has the date, account, region, commit, and of each check the status (`holds`, `fails`, `skipped`),

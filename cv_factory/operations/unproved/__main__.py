@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
     target = session.open(loaded, options.file)
     say = _to_stderr if options.json else _to_stdout
     say(str(target))
-    _announce(plan, options.max_usd, say)
+    _announce(plan, options.max_usd, loaded.aws.region, say)
     if not plan.run:
         raise RefusedError(
             f"MAX_USD is {options.max_usd:g}, and the cheapest of these checks may cost {plan.left_out[0].usd:.2f} USD",
@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.plan:
         return _REFUSED if plan.left_out else 0
     out: Path = options.out or runs.folder(target) / RESULTS
-    with state.lock(target.state, "make test-aws"):
+    with state.lock(runs.folder(target), "make test-aws", "Wait for its end: it takes away what it made."):
         document = runs.run(target, plan, out, say)
     if options.json:
         sys.stdout.write(jsonio.pretty(document))
@@ -78,8 +78,11 @@ def _run(options: argparse.Namespace) -> int:
     return _REFUSED if plan.left_out else 0
 
 
-def _announce(plan: Plan, max_usd: float, say: runs.Say) -> None:
-    say(f"{len(plan.run)} checks, at most {plan.usd:.2f} USD by the prices of {prices.FILE.name} (us-east-1)")
+def _announce(plan: Plan, max_usd: float, region: str, say: runs.Say) -> None:
+    known = prices.load().region
+    say(f"{len(plan.run)} checks, at most {plan.usd:.2f} USD by the prices of {prices.FILE.name}")
+    if region != known:
+        say(f"these are the prices of {known}: {region} may ask a third more")
     if plan.left_out:
         names = ", ".join(f"{one.check.id} ({one.usd:.2f})" for one in plan.left_out)
         say(f"left out by MAX_USD={max_usd:g}: {names}; all together at most {plan.whole:.2f} USD")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CONTAINERS = Path(__file__).with_name("containers")
 _CODE = "/opt/ml/processing/input/code"
 _TRAINING_CODE = "/opt/ml/input/data/code"
+#: How the reason of a job begins for which AWS had no instance.
+_NO_CAPACITY = "CapacityError"
 T = TypeVar("T")
 
 
@@ -209,7 +211,10 @@ class Bench:
             about: dict[str, Any] = describe(**{f"{member}JobName": name})
             return about if about[f"{member}JobStatus"] not in ("InProgress", "Stopping") else None
 
-        return self.until(look, f"the end of the {kind} job {name}", minutes + STARTING_MINUTES)
+        about = self.until(look, f"the end of the {kind} job {name}", minutes + STARTING_MINUTES)
+        if str(about.get("FailureReason", "")).startswith(_NO_CAPACITY):
+            raise NotHere(about["FailureReason"])
+        return about
 
     # --- pipelines ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts import invocation
 from contracts.names import VARIANT
@@ -165,7 +165,7 @@ def large_body(bench: Bench) -> str:
     expect(answer == {"bytes": _DOCUMENTED_BYTES}, f"{_DOCUMENTED_BYTES} bytes are answered with {answer}")
     try:
         answer = endpoint.ask(bytes(_LARGE_BYTES), "application/octet-stream")
-    except ClientError as error:
+    except (ClientError, BotoCoreError) as error:  # an answer, or the end of the connection
         return f"{_DOCUMENTED_BYTES} bytes pass; {_LARGE_BYTES} do not: {error}"
     return f"{_DOCUMENTED_BYTES} bytes pass, and so do {answer['bytes']}"
 
@@ -315,7 +315,7 @@ ROWS: tuple[Check | ByHand, ...] = (
         "blue/green; an autoscaled fleet keeps its size",
         blue_green,
         uses=(Use(SERVING, 2, 30), Use(SERVING, 4, 30), Use(SERVING, 3, 30)),
-        needs=_IMAGE,
+        needs=(*_IMAGE, "a quota for four instances"),
         group=GROUP,
     ),
     Check(

@@ -23,6 +23,7 @@ from cv_factory.operations.unproved.bench import Bench
 from cv_factory.operations.unproved.check import FAILS, HOLDS, SKIPPED, Check, Fails, NotHere, Result
 from cv_factory.operations.unproved.ledger import Ledger
 from cv_factory.operations.unproved.plan import Plan
+from deployment import aws
 
 if TYPE_CHECKING:
     from cv_factory.session import Target
@@ -31,6 +32,11 @@ Say = Callable[[str], None]
 #: Seconds between two looks at AWS, and at the local SageMaker.
 PAUSE, LOCAL_PAUSE = 10.0, 0.1
 INTERRUPTED = "interrupted"
+#: Errors that are no answer to what is asked: who asks may not, or the account's quota is too small.
+_NOT_TOLD = (
+    "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "ResourceLimitExceeded", "ExpiredToken",
+    "ExpiredTokenException",
+)  # fmt: skip
 
 
 def folder(target: Target) -> Path:
@@ -82,7 +88,7 @@ def attempt(check: Check, bench: Bench) -> Result:
     except NotHere as error:
         status, detail = SKIPPED, str(error)
     except ClientError as error:
-        status, detail = FAILS, f"{error.operation_name}: {error}"
+        status, detail = SKIPPED if aws.error_code(error) in _NOT_TOLD else FAILS, str(error)
     except (FactoryError, BotoCoreError, OSError, KeyError, IndexError, ValueError, AssertionError) as error:
         status, detail = FAILS, f"{type(error).__name__}: {error}"
     return Result(status, detail, round(time.monotonic() - begun, 1))

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from contracts.errors import UsageError
 from contracts.settings import Settings, load
-from cv_factory.operations import local_base, prices, unproved
-from cv_factory.operations.unproved import plan, removal
+from cv_factory.operations import local_base, prices, state, unproved
+from cv_factory.operations.unproved import plan, removal, run
+from cv_factory.operations.unproved.bench import Bench
 from cv_factory.operations.unproved.check import Check, Use
+from cv_factory.operations.unproved.ledger import Ledger
 from tests.cv_factory.unproved.conftest import FACTORY_YAML, Account
 from tests.e2e.conftest import environment
 
@@ -108,6 +111,7 @@ def test_a_plan_makes_nothing(account: Account, tmp_path: Path) -> None:
     done = account.run("--max-usd", "100", "--plan", "--out", str(out))
     assert done.returncode == 0 and not out.exists()
     assert re.search(r"^\d+ checks, at most \d+\.\d\d USD", done.stdout, re.MULTILINE)
+    assert "these are the prices of us-east-1: eu-west-1 may ask a third more" in done.stdout
     assert account.left() == []
 
 
@@ -126,6 +130,36 @@ def test_env_local_is_refused(account: Account) -> None:
 
 def test_a_negative_limit_is_wrong_use(account: Account) -> None:
     assert account.run("--max-usd", "-1").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("AccessDeniedException", "skipped"), ("ResourceLimitExceeded", "skipped"), ("ValidationException", "fails")],
+)
+def test_an_error_that_is_no_answer_is_no_failure(account: Account, code: str, status: str) -> None:
+    def ask(bench: Bench) -> str:
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "CreatePipeline")
+
+    found = run.attempt(Check("a.b", "", "", ask), _bench(account))
+    assert (found.status, code in found.detail) == (status, True)
+
+
+def _bench(account: Account) -> Bench:
+    return Bench(account.target, Ledger(account.folder / "none.json"), "000000", lambda text: None, 0.1)
+
+
+def test_what_does_not_happen_in_time_fails(account: Account) -> None:
+    found = run.attempt(
+        Check("a.b", "", "", lambda bench: bench.until(lambda: None, "the end of the world", 0)), _bench(account)
+    )
+    assert (found.status, found.detail) == ("fails", "the end of the world did not happen within 0 minutes")
+
+
+def test_a_second_run_at_the_same_time_is_refused(account: Account) -> None:
+    with state.lock(run.folder(account.target), "make test-aws"):
+        done = account.run("--max-usd", "0", "--only", "jobs.metric-filter")
+    assert done.returncode == 3
+    assert f"make test-aws (process {os.getpid()}) is running on" in done.stderr
 
 
 # --- interrupted and killed -------------------------------------------------------------------------------------------
@@ -191,26 +225,26 @@ def sleeping(account: Account, tmp_path: Path) -> Any:
 def test_an_interrupted_run_takes_away_what_it_made(
     account: Account, sleeping: Callable[[], Sleeping], number: signal.Signals
 ) -> None:
-    run = sleeping()
-    code, printed = run.end(number)
+    begun = sleeping()
+    code, printed = begun.end(number)
     assert code == 130, printed
     assert "Interrupted" in printed
-    assert run.job() == "Stopped"
+    assert begun.job() == "Stopped"
     assert account.left() == []
-    document = json.loads(run.out.read_text())
+    document = json.loads(begun.out.read_text())
     assert [(one["status"], one["detail"]) for one in document["checks"]] == [("skipped", "interrupted")]
     assert document["left_behind"] == []
 
 
 def test_what_a_killed_run_has_left_goes_first(account: Account, sleeping: Callable[[], Sleeping]) -> None:
-    run = sleeping()
-    code, _ = run.end(signal.SIGKILL)
-    assert code == -signal.SIGKILL and run.job() == "InProgress"
+    begun = sleeping()
+    code, _ = begun.end(signal.SIGKILL)
+    assert code == -signal.SIGKILL and begun.job() == "InProgress"
     assert account.left() != []
     done = account.run("--max-usd", "0", "--only", "jobs.metric-filter")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"an earlier run \([0-9a-f]{6}\) left 2 things; they go first", done.stdout)
-    assert run.job() == "Stopped"
+    assert begun.job() == "Stopped"
     assert account.left() == []
 
 

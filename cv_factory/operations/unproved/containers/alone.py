@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
-wrong = [name for name in ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_ACCESS_KEY_ID") if os.environ.get(name)]
+# AWS_CONTAINER_CREDENTIALS_RELATIVE_URI may be set: it is of use only if 169.254.170.2 answers.
+wrong = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN") if os.environ.get(name)]
 region = os.environ.get("AWS_REGION", "us-east-1")
 for host, port in ((f"s3.{region}.amazonaws.com", 443), ("169.254.170.2", 80), ("169.254.169.254", 80)):
     try:
