@@ -78,8 +78,11 @@ test-browser: env  ## Pages in a real headless Chromium.
 test-slow: env  ## Tests that take minutes: the whole pipeline on the sample.
 	$(PYTEST) -m slow
 
-test-aws:  ## docs/unproved.md's checks on a real account (ENV=… MAX_USD=…).
-	@echo "make test-aws is not built yet: docs/unproved.md lists what it will run."; exit 2
+test-aws: env  ## docs/unproved.md's checks on a real account (ENV=… MAX_USD=…; ONLY=, OUT=, PLAN=1).
+	@[ -n "$(ENV)" ] && [ -n "$(MAX_USD)" ] || { \
+	  echo "Say which environment and what it may cost, in USD: make test-aws ENV=dev MAX_USD=2"; exit 2; }
+	$(BIN)/python -m cv_factory.operations.unproved --env $(ENV) --max-usd $(MAX_USD) \
+	  $(addprefix --only ,$(ONLY)) $(addprefix --out ,$(OUT)) $(if $(PLAN),--plan)
 
 images: env  ## Build both images; ENV=…: push and sign them too. BASE=, WHEELS=folder, PIP_CONF=, IMAGE=, DOCKER=.
 	$(BIN)/python -m cv_factory.operations.images build --env $(or $(ENV),local) $(addprefix --image ,$(IMAGE)) \

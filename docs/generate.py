@@ -21,7 +21,7 @@ if str(ROOT) not in sys.path:
 from contracts import settings  # noqa: E402
 from contracts.settings import rules  # noqa: E402
 from cv_factory.cli import app  # noqa: E402
-from docs import serving  # noqa: E402
+from docs import costs, serving, unproved  # noqa: E402
 from docs.meanings import MEANINGS, SECTIONS  # noqa: E402
 
 WRITTEN = "<!-- Written by docs/generate.py; change that, or the code it reads. -->\n"
@@ -176,9 +176,11 @@ def settings_page() -> str:
 
 PAGES = {
     "commands.md": commands_page,
+    "costs.md": lambda: costs.page(WRITTEN),
     "settings.md": settings_page,
     "serving.md": lambda: serving.page(WRITTEN),
     "openapi.json": serving.openapi_file,
+    "unproved.md": lambda: unproved.page(WRITTEN),
 }
 
 if __name__ == "__main__":

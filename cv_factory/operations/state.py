@@ -18,9 +18,13 @@ def folder(settings_file: Path, env: str) -> Path:
     return settings_file.resolve().parent / FOLDER / env
 
 
+#: What somebody is told who comes second.
+_WAIT = "Two runs at once would start the pipeline twice. Wait for it, or watch it: cv-factory status --follow"
+
+
 @contextmanager
-def lock(state: Path, what: str) -> Iterator[None]:
-    """Hold the one lock of a state folder while ``what`` runs; the kernel lets go of it when the process ends.
+def lock(state: Path, what: str, hint: str = _WAIT) -> Iterator[None]:
+    """Hold the one lock of a folder while ``what`` runs; the kernel lets go of it when the process ends.
 
     Raises:
         RefusedError: another process holds it; says which.
@@ -33,10 +37,7 @@ def lock(state: Path, what: str) -> Iterator[None]:
         except BlockingIOError:
             handle.seek(0)
             holder = handle.read().strip() or "another process"
-            raise RefusedError(
-                f"{holder} is running on {state}",
-                "Two runs at once would start the pipeline twice. Wait for it, or watch it: cv-factory status --follow",
-            ) from None
+            raise RefusedError(f"{holder} is running on {state}", hint) from None
         handle.seek(0)
         handle.truncate()
         handle.write(f"{what} (process {os.getpid()})")

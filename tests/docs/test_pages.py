@@ -23,6 +23,8 @@ FOLLOWED = (
     "docs/ml-engineer.md",
     "docs/platform-engineer.md",
     "docs/training.md",
+    "docs/account.md",
+    "docs/unproved.md",
 )
 
 
@@ -71,7 +73,9 @@ def test_ml_engineer(after_readme: Reader) -> None:
     after_readme.follow("docs/ml-engineer.md")
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/platform-engineer.md", "docs/training.md"])
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", "docs/platform-engineer.md", "docs/training.md", "docs/account.md", "docs/unproved.md"]
+)
 def test_a_page_without_a_model(make_reader: MakeReader, page: str) -> None:
     """These need no SageMaker: their commands are make targets, or act on an AWS account."""
     reader = make_reader("alone")
