@@ -80,8 +80,10 @@ def _examined(
     asked = {call["action"].lower() for call in covered}
     actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
     unused = [action for action in actions if not any(policies.like(action.lower(), one) for one in asked)]
-    rows = {row.action.lower(): row.page for row in on_behalf.TABLE}
-    pages = sorted({rows[call["action"].lower()] for call in needing if call["action"].lower() in rows})
+    rows = [(row.action.replace("{operation}", "*").lower(), row.page) for row in on_behalf.TABLE]
+    pages = sorted(
+        {page for call in needing for pattern, page in rows if policies.like(pattern, call["action"].lower())}
+    )
     return Statement(role, policy, statement["Sid"], len(needing), tuple(unused), tuple(pages))
 
 

@@ -26,6 +26,8 @@ from cv_factory.operations import infra, local_base
 from local_sagemaker import control
 
 ACCOUNT, REGION, ENV = "222233334444", "eu-west-1", "trial"
+#: A bucket of the team's own, with the images.
+PHOTOS = "their-photos"
 REPOSITORY, BRANCH = "acme/widgets", "main"
 HOST = "token.actions.githubusercontent.com"
 #: Who a workflow is, as GitHub's token says.
@@ -35,7 +37,7 @@ ENVIRONMENT = f"repo:{REPOSITORY}:environment:{ENV}"
 SETTINGS = f"""\
 name: widgets
 aws: {{region: {REGION}, account_id: "{ACCOUNT}"}}
-data: {{source: ./images, protocol: random, test_share: 0.4}}
+data: {{source: "s3://{PHOTOS}/solar", protocol: random, test_share: 0.4}}
 training: {{recipe: "benchmarks.least_privilege.recipe:Tiny", max_minutes: 10, seed: 0}}
 gate: {{min: {{balanced_accuracy: 0.0}}, max: {{latency_ms: 1000}}, champion_margin: 1.0}}
 serving: {{capture_share: 0.25}}

@@ -17,11 +17,14 @@ LAMBDA_ROLE = "https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-executi
 LAMBDA_ASYNC = "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"
 FLOW_LOGS = "https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html"
 
+PIPELINES = "https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-access.html"
+
 #: When a row applies.
-JOB, ENDPOINT, MODEL_DATA, VPC, VOLUME_KEY, OUTPUT_KEY, IMAGE, CAPTURED, FUNCTION, DESTINATION = (
+JOB, ENDPOINT, MODEL_DATA, VPC, VOLUME_KEY, OUTPUT_KEY, IMAGE, CAPTURED, FUNCTION, DESTINATION, FOLLOWED, STOPPED = (
     "a job or endpoint starts", "an endpoint's container starts", "model data is downloaded",
     "a job or endpoint is in a VPC", "a volume has a key", "an output has a key", "the image is in ECR",
-    "requests are captured", "a function writes its log", "failed events have a queue",
+    "requests are captured", "a function writes its log", "failed events have a queue", "a pipeline follows its job",
+    "a pipeline stops its job",
 )  # fmt: skip
 
 
@@ -66,6 +69,9 @@ TABLE: tuple[Row, ...] = (
     Row(CAPTURED, "kms:GenerateDataKey", "{capture_key}", CAPTURE),
     Row(FUNCTION, "logs:CreateLogStream", _LOGS + "{stream}", LAMBDA_ROLE),
     Row(FUNCTION, "logs:PutLogEvents", _LOGS + "{stream}", LAMBDA_ROLE),
+    Row(MODEL_DATA, "s3:ListBucket", "arn:aws:s3:::{bucket}", ROLES),
+    Row(FOLLOWED, "sagemaker:Describe{operation}", "{job}", PIPELINES),
+    Row(STOPPED, "sagemaker:Stop{operation}", "{job}", PIPELINES),
     Row(DESTINATION, "sqs:SendMessage", "{queue}", LAMBDA_ASYNC),
 )  # fmt: skip
 
@@ -80,7 +86,7 @@ def filled(found: Iterable[Row], places: Mapping[str, Any]) -> list[tuple[str, s
     for row in found:
         context: dict[str, str | list[str]] = {name: value.format(**places) for name, value in row.context}
         for resource in _spread(row.resource, places):
-            checks.append((row.action, resource, context))
+            checks.append((row.action.format(**places), resource, context))
     return checks
 
 

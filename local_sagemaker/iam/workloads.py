@@ -31,8 +31,23 @@ def check_job(platform: Platform, request: Mapping[str, Any], region: str, image
 
 def check_container(platform: Platform, plan: Mapping[str, Any], region: str, group: str, stream: str) -> None:
     """A container that serves a model starts in the model's role. Raises: Denied."""
-    if plan.get("RoleArn"):
-        _check(platform, plan["RoleArn"], region, plan["Image"], group, stream, vpc=plan.get("VpcConfig"))
+    role = plan.get("RoleArn")
+    if not role:
+        return
+    _check(platform, role, region, plan["Image"], group, stream, vpc=plan.get("VpcConfig"))
+    for data in plan["Data"]:
+        bucket = str(data["Uri"]).removeprefix("s3://").partition("/")[0]
+        platform.access.table(role, [on_behalf.MODEL_DATA], {"region": region, "bucket": bucket})
+
+
+def check_following(platform: Platform, role_arn: str, region: str, operation: str, arn: str) -> None:
+    """A pipeline follows the job that it started (``operation``: TrainingJob, ProcessingJob …). Raises: Denied."""
+    platform.access.table(role_arn, [on_behalf.FOLLOWED], {"region": region, "operation": operation, "job": arn})
+
+
+def check_stopping(platform: Platform, role_arn: str, region: str, operation: str, arn: str) -> None:
+    """A pipeline stops a job of its own. Raises: Denied."""
+    platform.access.table(role_arn, [on_behalf.STOPPED], {"region": region, "operation": operation, "job": arn})
 
 
 def check_hosting(platform: Platform, config: Mapping[str, Any], role_arn: str | None, region: str) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from local_sagemaker.errors import ApiError
+from local_sagemaker.iam import workloads
+from local_sagemaker.iam.access import Denied
 from local_sagemaker.pipelines import events, graph, records, retries
 from local_sagemaker.pipelines.definition import JOB_STEPS, Definition, Step
 from local_sagemaker.pipelines.expressions import CannotResolve
@@ -223,9 +225,18 @@ class Run:
             elif step.type in JOB_STEPS and state["StepStatus"] == "Executing":
                 self._put(name, StepStatus="Stopping")
                 record = self._job(step, state)
-                if record is not None:
+                if record is not None and self._may_stop(name, step, record):
                     self._platform.jobs.request_stop(record.kind, record)
                     self.job_ended(name, state["JobName"].lower())
+
+    def _may_stop(self, name: str, step: Step, record: Record) -> bool:
+        role, arn = self._execution["RoleArn"], record.body["Arn"]
+        try:
+            workloads.check_stopping(self._platform, role, record.region, f"{step.type}Job", arn)
+        except Denied as error:
+            self._end(name, "Failed", FailureReason=f"ClientError: {error}"[:LONGEST_REASON])
+            return False
+        return True
 
     # the cache
 

@@ -35,13 +35,14 @@ locals {
     oidc_provider_arn = coalesce(local.existing_provider, "arn:aws:iam::${local.names.account_id}:oidc-provider/token.actions.githubusercontent.com")
   })
 
+  in_place   = startswith(local.settings.data.source, "s3://")
   in_network = local.settings.network.vpc != "none"
   tracked    = local.settings.tracking.mlflow != "none"
 
   actors = merge(
     {
       pipeline = { what = "Runs the pipeline's steps", trust = "trust-sagemaker", policies = ["pipeline"] }
-      job      = { what = "Processing and training jobs", trust = "trust-sagemaker", policies = concat(["job"], local.in_network ? ["network"] : [], local.tracked ? ["tracking"] : []) }
+      job      = { what = "Processing and training jobs", trust = "trust-sagemaker", policies = concat(["job"], local.in_place ? ["source"] : [], local.in_network ? ["network"] : [], local.tracked ? ["tracking"] : []) }
       endpoint = { what = "The model's container", trust = "trust-sagemaker", policies = concat(["endpoint"], local.in_network ? ["network"] : []) }
       deployer = { what = "Rolls out what is approved", trust = "trust-lambda", policies = ["deployer"] }
       owner    = { what = "Approves, rejects, rolls back", trust = "trust-owner", policies = ["owner"] }

@@ -70,6 +70,8 @@ def role_documents(settings: Settings, actor: str) -> tuple[str, tuple[str, ...]
     """The trust document and the inline policies (by name) of ``actor``: pipeline, job, endpoint or deployer."""
     trust = "trust-lambda" if actor == "deployer" else "trust-sagemaker"
     policies = [actor]
+    if actor == "job" and settings.data.source.startswith("s3://"):
+        policies.append("source")
     if actor in ("job", "endpoint") and settings.network.vpc != "none":
         policies.append("network")
     if actor == "job" and settings.tracking.mlflow != "none":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from local_sagemaker.errors import ApiError
+from local_sagemaker.iam import workloads
+from local_sagemaker.iam.access import Denied
 from local_sagemaker.jobs import processing, states, training, transform
 from local_sagemaker.pipelines import cache, names
 from local_sagemaker.pipelines.definition import Step
@@ -32,11 +34,16 @@ def act(context: Context) -> Outcome:
         found = context.cached(key)
         if found is not None:
             return Succeeded(found["Metadata"], found["Properties"], source=found["Source"])
+    described = f"{step.type}Job"
     try:
         answer = context.perform(operation, request)
+        arn = answer[f"{described}Arn"]
+        workloads.check_following(context.platform, context.execution["RoleArn"], context.region, described, arn)
+    except Denied as denied:
+        return context.refused(f"Describe{described}", ApiError(denied.message))
     except ApiError as error:
         return context.refused(operation, error)
-    return Began(metadata(step.type, answer[f"{step.type}JobArn"]), key)
+    return Began(metadata(step.type, arn), key)
 
 
 def metadata(step_type: str, arn: str) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def test_only_what_cannot_be_narrowed_is_open(settings: Any, name: str) -> None:
 def test_images_indexed_in_place_can_be_read(other_settings: Any) -> None:
     settings = other_settings("environments: {local: {data: {source: 's3://their-bucket/photos'}}}")
     places = templates.values(settings, key_arn="k", signing_key_arn="s")
-    text = json.dumps(templates.document("policies/job.json", places))
+    assert templates.role_documents(settings, "job") == ("trust-sagemaker", ("job", "source"))
+    text = json.dumps(templates.document("policies/source.json", places))
     assert "arn:aws:s3:::their-bucket/*" in text
 
 
