@@ -92,7 +92,12 @@ def _check_ranges(settings: Settings, document: Document) -> None:
     except ValueError as error:
         raise refuse("network", "cidr", f"is no network: {error}", "For example 10.20.0.0/16.") from None
     if not 16 <= prefix <= 24:
-        raise refuse("network", "cidr", f"({network.cidr}) must be between /16 and /24", "It is cut into 16 subnets.")
+        raise refuse(
+            "network",
+            "cidr",
+            f"({network.cidr}) must be between /16 and /24",
+            "AWS allows no larger VPC; in a smaller one the interface endpoints would leave the jobs too few addresses.",
+        )
     for key in ("min", "min_per_slice", "max"):
         for metric, limit in getattr(settings.gate, key).items():
             if limit < 0 or (limit > 1 and metric not in OF_THE_BUNDLE):

@@ -1,0 +1,9 @@
+output "security_group_id" {
+  description = "The group that the endpoints are in."
+  value       = aws_security_group.this.id
+}
+
+output "endpoint_ids" {
+  description = "Service's short name -> endpoint id."
+  value       = { for name, endpoint in aws_vpc_endpoint.this : name => endpoint.id }
+}
