@@ -25,7 +25,8 @@ MEANINGS = {
     "name": "Begins the name of every resource; the same for all environments.",
     "aws.region": "The region of every resource.",
     "aws.account_id": "Compared with the account of the credentials before anything is done.",
-    "aws.existing.vpc_id": "The VPC that subnets and groups must be of, for `network.vpc: existing`. Not set: the first subnet's.",
+    "aws.existing.vpc_id": "The VPC that subnets and groups must be of, for `network.vpc: existing`; not set:"
+    " the first subnet's.",
     "aws.existing.subnet_ids": "Subnets of jobs and endpoint, for `network.vpc: existing`.",
     "aws.existing.security_group_ids": "Security groups of jobs and endpoint, for `network.vpc: existing`.",
     "aws.existing.bucket": "Not supported yet: Terraform refuses it.",

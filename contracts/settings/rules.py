@@ -96,7 +96,7 @@ def _check_ranges(settings: Settings, document: Document) -> None:
             "network",
             "cidr",
             f"({network.cidr}) must be between /16 and /24",
-            "AWS allows no larger VPC; in a smaller one the interface endpoints would leave the jobs too few addresses.",
+            "AWS allows no larger VPC; in a smaller one the interface endpoints leave the jobs too few addresses.",
         )
     for key in ("min", "min_per_slice", "max"):
         for metric, limit in getattr(settings.gate, key).items():
