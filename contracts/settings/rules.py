@@ -87,6 +87,20 @@ def _check_ranges(settings: Settings, document: Document) -> None:
                     f"is existing, but aws.existing.{key} is empty",
                     "Name the subnets and security groups of the jobs and the endpoint, or set network.vpc to create.",
                 )
+    if network.nat and network.vpc != "create":
+        raise refuse(
+            "network",
+            "nat",
+            f"is true, but network.vpc is {network.vpc}",
+            "A NAT gateway belongs to the VPC that is made: set network.vpc to create, or network.nat to false.",
+        )
+    if network.endpoints == "always" and network.vpc == "none":
+        raise refuse(
+            "network",
+            "endpoints",
+            "is always, but network.vpc is none",
+            "Interface endpoints need a VPC: set network.vpc to create or existing, or network.endpoints to auto.",
+        )
     try:
         prefix = ipaddress.IPv4Network(network.cidr).prefixlen
     except ValueError as error:

@@ -188,12 +188,12 @@ class _Base:
 
     def _network(self, record: dict[str, Any], part: Callable[..., None], made: list[str]) -> None:
         """Make the network, and keep its ids in the record; or take down the one that the settings no longer want."""
-        wanted, client = self.settings.network, lambda: self.client("ec2")
+        wanted = self.settings.network
         if wanted.vpc == "create":
             content = [wanted.cidr, wanted.nat, network.with_endpoints(self.settings)]
-            part("network", content, lambda: record.update(network_ids=vpc.ensure(client(), self.settings)))
+            part("network", content, lambda: record.update(network_ids=vpc.ensure(self.client("ec2"), self.settings)))
         elif record.pop("network", None) is not None:
-            vpc.remove(client(), self.names)
+            vpc.remove(self.client("ec2"), self.names)
             del record["network_ids"]
             made.append("network")
 
