@@ -7,6 +7,13 @@ data "aws_availability_zones" "available" {
     name   = "opt-in-status"
     values = ["opt-in-not-required"] # no Local Zones
   }
+
+  lifecycle {
+    postcondition {
+      condition     = length(self.names) >= 2
+      error_message = "This region has fewer than two availability zones for the account; the network needs two. Choose another aws.region, or set network.vpc to none."
+    }
+  }
 }
 
 locals {
@@ -23,13 +30,6 @@ resource "aws_vpc" "this" {
   enable_dns_support   = true
   enable_dns_hostnames = true # private names of interface endpoints need both
   tags                 = { Name = var.name }
-
-  lifecycle {
-    precondition {
-      condition     = length(data.aws_availability_zones.available.names) >= 2
-      error_message = "This region has fewer than two availability zones for the account; the network needs two."
-    }
-  }
 }
 
 resource "aws_subnet" "private" {
