@@ -1,10 +1,13 @@
 # Who may talk to whom. The group of jobs and endpoint: among themselves (several instances of a job), and out on 443 to
 # the interface endpoints and S3; with a NAT gateway to anywhere on 443.
 
-# The group that whatever names none would get: it allows nothing.
+# The group that whatever names none would get: it allows nothing. Empty lists, because without them the provider takes
+# a rule that somebody adds for its own.
 resource "aws_default_security_group" "this" {
-  vpc_id = aws_vpc.this.id
-  tags   = { Name = "${var.name}-unused" }
+  vpc_id  = aws_vpc.this.id
+  ingress = []
+  egress  = []
+  tags    = { Name = "${var.name}-unused" }
 }
 
 resource "aws_security_group" "jobs" {
