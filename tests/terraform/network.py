@@ -68,12 +68,15 @@ def rest(ec2: Any) -> list[str]:
     found += ids_of(ec2.describe_internet_gateways(Filters=_OURS)["InternetGateways"], "InternetGatewayId")
     found += ids_of(ec2.describe_addresses()["Addresses"], "AllocationId")
     found += ids_of(ec2.describe_flow_logs()["FlowLogs"], "FlowLogId")
-    # As in AWS, what was deleted is listed for a while.
+    # As with endpoints, those that were deleted are listed.
     gateways = ec2.describe_nat_gateways()["NatGateways"]
     found += ids_of([one for one in gateways if one["State"] != "deleted"], "NatGatewayId")
-    endpoints = ec2.describe_vpc_endpoints()["VpcEndpoints"]
-    found += ids_of([one for one in endpoints if one["State"] != "deleted"], "VpcEndpointId")
-    return found
+    return found + ids_of(endpoints(ec2), "VpcEndpointId")
+
+
+def endpoints(ec2: Any) -> list[dict[str, Any]]:
+    """The VPC endpoints that there are; those that were deleted are listed for a while."""
+    return [one for one in ec2.describe_vpc_endpoints()["VpcEndpoints"] if one["State"] != "deleted"]
 
 
 def ids_of(items: list[dict[str, Any]], key: str) -> list[str]:

@@ -144,7 +144,7 @@ def test_jobs_reach_the_services_and_nothing_else(root: Root, ec2: Any) -> None:
 
 
 def test_the_gateway_lets_through_what_is_ours(root: Root, ec2: Any) -> None:
-    endpoints = {item["ServiceName"]: item for item in _available(ec2)}
+    endpoints = {item["ServiceName"]: item for item in network.endpoints(ec2)}
     statements = {
         item["Sid"]: item for item in json.loads(endpoints["com.amazonaws.eu-west-1.s3"]["PolicyDocument"])["Statement"]
     }
@@ -205,10 +205,10 @@ def test_endpoints_in_a_vpc_that_is_there(account: tuple[boto3.Session, str], ec
     given = (f"-var=vpc_id={vpc}", f"-var=subnet_id={subnet}", f"-var=group_id={group}")
     made.apply(*given)
     assert made("plan", "-detailed-exitcode", "-input=false", *given).returncode == 0
-    (endpoint,) = [item for item in _available(ec2) if item["VpcId"] == vpc]
+    (endpoint,) = [item for item in network.endpoints(ec2) if item["VpcId"] == vpc]
     assert endpoint["ServiceName"] == "com.amazonaws.eu-west-1.sts" and endpoint["SubnetIds"] == [subnet]
     assert made("destroy", "-auto-approve", "-input=false", *given).returncode == 0
-    assert not [item for item in _available(ec2) if item["VpcId"] == vpc]
+    assert not [item for item in network.endpoints(ec2) if item["VpcId"] == vpc]
     assert ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]  # theirs stays
 
 
@@ -223,10 +223,6 @@ def test_destroyed_nothing_is_left(root: Root, account: tuple[boto3.Session, str
 
 def _ours(describe: Any) -> Any:
     return describe(Filters=[{"Name": "tag:Project", "Values": ["widgets"]}])
-
-
-def _available(ec2: Any) -> list[dict[str, Any]]:
-    return [item for item in ec2.describe_vpc_endpoints()["VpcEndpoints"] if item["State"] != "deleted"]
 
 
 def _plain(done: subprocess.CompletedProcess[str]) -> str:

@@ -16,6 +16,7 @@ import pytest
 from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
 from contracts.settings import load
 from cv_factory.operations import infra
+from cv_factory.operations.base import network as networks
 from tests.terraform import network
 
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
@@ -83,6 +84,14 @@ def test_terraform_and_the_local_base_make_the_same(applied: Any, ensured: Any) 
     for kind in ours:
         assert ours[kind] == theirs[kind], kind
         assert ours[kind], f"nothing of {kind} was found"
+
+
+def test_the_endpoints_are_those_that_the_doctor_looks_for(applied: Any) -> None:
+    """terraform/factory/network.tf and cv_factory/operations/base/network.py derive them from one table."""
+    names = networks.table(applied.settings.aws.region)["services"]
+    wanted = {names[service] for service in (networks.GATEWAY, *networks.called(applied.settings))}
+    assert {item["ServiceName"] for item in network.endpoints(applied.client("ec2"))} == wanted
+    assert names["sts"] in wanted and names["experiments"] not in wanted
 
 
 def test_the_deployer_works_on_what_terraform_made(applied: Any) -> None:
