@@ -22,7 +22,7 @@ def ensure(ec2: Any, settings: Settings) -> dict[str, list[str]]:
         Field ``network`` of the release settings: two subnets, one security group.
 
     Raises:
-        FactoryError: the region has fewer than two availability zones.
+        FactoryError: the region has fewer than two availability zones with all services.
     """
     return _Vpc(ec2, settings.names).ensure(settings)
 
@@ -40,6 +40,7 @@ class _Vpc:
         self.names = names
 
     def ensure(self, settings: Settings) -> dict[str, list[str]]:
+        zones = self._zones(settings)  # first: what is refused must change nothing
         cidr, vpc_id = settings.network.cidr, ""
         for vpc in self.found():
             if vpc["CidrBlock"] == cidr:
@@ -52,7 +53,7 @@ class _Vpc:
             ]
         for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
             self.ec2.modify_vpc_attribute(VpcId=vpc_id, **{attribute: {"Value": True}})
-        subnets = self._subnets(vpc_id, cidr)
+        subnets = self._subnets(vpc_id, cidr, zones)
         return {"subnets": subnets, "security_groups": [self._groups(vpc_id, settings)]}
 
     def found(self) -> list[dict[str, Any]]:
@@ -72,20 +73,10 @@ class _Vpc:
             self.ec2.delete_subnet(SubnetId=subnet["SubnetId"])
         self.ec2.delete_vpc(VpcId=vpc_id)
 
-    def _subnets(self, vpc_id: str, cidr: str) -> list[str]:
+    def _subnets(self, vpc_id: str, cidr: str, zones: list[str]) -> list[str]:
         there = {item["CidrBlock"]: item["SubnetId"] for item in self._in(vpc_id, "subnets")}
-        zones = sorted(
-            item["ZoneName"]
-            for item in self.ec2.describe_availability_zones(Filters=[{"Name": "state", "Values": ["available"]}])[
-                "AvailabilityZones"
-            ]
-        )
-        if len(zones) < 2:
-            raise FactoryError(
-                f"{self.names.region} has {len(zones)} availability zones for this account; the network needs two",
-                "Choose another aws.region, or set network.vpc to none.",
-            )
-        for zone, (letter, addresses) in zip(zones, network.private_subnets(cidr).items(), strict=False):
+        wanted = network.private_subnets(cidr)
+        for zone, (letter, addresses) in zip(zones, wanted.items(), strict=True):
             if addresses not in there:
                 there[addresses] = self.ec2.create_subnet(
                     VpcId=vpc_id,
@@ -93,7 +84,25 @@ class _Vpc:
                     AvailabilityZone=zone,
                     TagSpecifications=self._tags("subnet", f"{self.names.prefix}-{letter}"),
                 )["Subnet"]["SubnetId"]
-        return [there[addresses] for addresses in network.private_subnets(cidr).values()]
+        return [there[addresses] for addresses in wanted.values()]
+
+    def _zones(self, settings: Settings) -> list[str]:
+        """The first two zones by name that every service with an interface endpoint is in."""
+        available = self.ec2.describe_availability_zones(Filters=[{"Name": "state", "Values": ["available"]}])
+        zones = {item["ZoneName"] for item in available["AvailabilityZones"]}
+        if network.with_endpoints(settings):
+            names = network.table(self.names.region)["services"]
+            needed = {names[service] for service in network.called(settings)}
+            for service in self.ec2.describe_vpc_endpoint_services()["ServiceDetails"]:
+                if service["ServiceName"] in needed:
+                    zones &= set(service["AvailabilityZones"])
+        if len(zones) < 2:
+            raise FactoryError(
+                f"{self.names.region} has {len(zones)} availability zones with all services that the steps call;"
+                " the network needs two",
+                "Choose another aws.region, or set network.endpoints or network.vpc to none.",
+            )
+        return sorted(zones)[:2]
 
     def _groups(self, vpc_id: str, settings: Settings) -> str:
         """The id of the jobs' group, with its rules; beside it the endpoints' group and a default one without any."""

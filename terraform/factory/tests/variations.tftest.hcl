@@ -7,6 +7,9 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
+  mock_data "aws_vpc_endpoint_service" {
+    defaults = { availability_zones = ["eu-west-1a", "eu-west-1b", "eu-west-1c"], vpc_endpoint_policy_supported = true }
+  }
   mock_data "aws_subnet" {
     defaults = { vpc_id = "vpc-0a0a0a0a", availability_zone = "eu-west-1a" }
   }

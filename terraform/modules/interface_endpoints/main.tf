@@ -1,9 +1,12 @@
 # Ways to AWS services that stay inside the VPC: one interface endpoint a service, all behind one security group that
 # lets the clients' groups in on 443 and nothing else.
 
-locals {
-  # A service that is no "com.amazonaws.…" one may not take a policy; it gets AWS's default, which allows what IAM allows.
-  with_policy = { for name, service in var.services : name => startswith(service, "com.amazonaws.") }
+# Fails in a plan already where the region has no such service.
+data "aws_vpc_endpoint_service" "this" {
+  for_each = var.services
+
+  service_name = each.value
+  service_type = "Interface"
 }
 
 resource "aws_security_group" "this" {
@@ -51,6 +54,6 @@ resource "aws_vpc_endpoint" "this" {
   subnet_ids          = var.subnet_ids
   security_group_ids  = [aws_security_group.this.id]
   private_dns_enabled = true
-  policy              = local.with_policy[each.key] ? data.aws_iam_policy_document.this.json : null
+  policy              = data.aws_vpc_endpoint_service.this[each.key].vpc_endpoint_policy_supported ? data.aws_iam_policy_document.this.json : null
   tags                = { Name = "${var.name}-${each.key}" }
 }

@@ -7,3 +7,8 @@ output "endpoint_ids" {
   description = "Service's short name -> endpoint id."
   value       = { for name, endpoint in aws_vpc_endpoint.this : name => endpoint.id }
 }
+
+output "zones" {
+  description = "Availability zones that every service is in; not each service is in each zone."
+  value       = setintersection([for service in data.aws_vpc_endpoint_service.this : service.availability_zones]...)
+}

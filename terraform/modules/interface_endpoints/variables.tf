@@ -44,6 +44,10 @@ variable "services" {
   nullable    = false
 
   validation {
+    condition     = length(var.services) > 0
+    error_message = "Name at least one service, or leave the module out."
+  }
+  validation {
     condition     = alltrue([for service in values(var.services) : can(regex("^(com\\.amazonaws|aws\\.sagemaker)\\.[a-z0-9-]+\\.[a-z0-9.-]+$", service))])
     error_message = "A service's name is com.amazonaws.REGION.SERVICE or aws.sagemaker.REGION.SERVICE."
   }

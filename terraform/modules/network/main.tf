@@ -10,14 +10,15 @@ data "aws_availability_zones" "available" {
 
   lifecycle {
     postcondition {
-      condition     = length(self.names) >= 2
-      error_message = "This region has fewer than two availability zones for the account; the network needs two. Choose another aws.region, or set network.vpc to none."
+      condition     = length(setintersection(self.names, try(module.endpoints[0].zones, self.names))) >= 2
+      error_message = "The network needs two availability zones that all its interface endpoints' services are in; this region has fewer for the account. Choose another aws.region, or set network.endpoints or network.vpc to none."
     }
   }
 }
 
 locals {
-  zones = slice(sort(data.aws_availability_zones.available.names), 0, 2)
+  names = data.aws_availability_zones.available.names
+  zones = slice(sort(setintersection(local.names, try(module.endpoints[0].zones, local.names))), 0, 2)
 
   # cv_factory/operations/base/network.py computes the same. A quarter each for the jobs, so that the interface
   # endpoints, one address each, leave room even in a /24; the ninth sixteenth is the NAT gateway's.

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moto.ec2.models.vpcs import VPCBackend
 
 import deployment
+from contracts.errors import FactoryError
 from contracts.names import SETTINGS_KEY
 from cv_factory.operations import local_base
 from cv_factory.operations.base import network, vpc
@@ -80,6 +82,27 @@ def test_with_nat_and_without_endpoints_the_rules_follow(session: Any, other_set
         ("-1", "shapes-local-jobs"), ("tcp", "0.0.0.0/0"), ("tcp", "prefix list"),
     }  # fmt: skip
     assert "shapes-local-endpoints" not in after.groups
+
+
+def test_a_zone_that_a_service_is_not_in_is_left_out(
+    session: Any, other_settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zones = {"com.amazonaws.eu-west-1.sts": ["eu-west-1b", "eu-west-1c"]}
+    all_services = VPCBackend._collect_default_endpoint_services
+
+    def listed(account_id: str, region: str) -> list[Any]:
+        return [
+            {**one, "AvailabilityZones": zones.get(one["ServiceName"], one["AvailabilityZones"])}
+            for one in all_services(account_id, region)
+        ]
+
+    monkeypatch.setattr(VPCBackend, "_collect_default_endpoint_services", staticmethod(listed))
+    local_base.ensure(other_settings(CREATE), session)
+    assert {item["AvailabilityZone"] for item in Network(session).subnets.values()} == {"eu-west-1b", "eu-west-1c"}
+    zones["com.amazonaws.eu-west-1.kms"] = ["eu-west-1a"]
+    with pytest.raises(FactoryError, match="has 0 availability zones with all services"):
+        local_base.ensure(other_settings("network: {vpc: create, cidr: 10.9.0.0/16}"), session)
+    assert local_base.ensure(other_settings("network: {vpc: create, endpoints: none}"), session).parts == ("network",)
 
 
 def test_other_addresses_are_another_network(session: Any, other_settings: Any) -> None:

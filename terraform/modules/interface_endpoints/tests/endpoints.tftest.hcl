@@ -1,6 +1,9 @@
 # No account, no network: the provider is a mock.
 
 mock_provider "aws" {
+  mock_data "aws_vpc_endpoint_service" {
+    defaults = { availability_zones = ["eu-west-1a", "eu-west-1b", "eu-west-1c"], vpc_endpoint_policy_supported = true }
+  }
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
@@ -32,6 +35,19 @@ run "private_names_and_a_policy_where_the_service_takes_one" {
       rule.from_port == 443 && rule.to_port == 443 && rule.referenced_security_group_id == "sg-0a0a0a0a"
     ])
     error_message = "The clients' groups come in on 443."
+  }
+}
+
+run "the_zones_are_those_of_every_service" {
+  command = plan
+
+  override_data {
+    target = data.aws_vpc_endpoint_service.this["experiments"]
+    values = { availability_zones = ["eu-west-1b", "eu-west-1d"], vpc_endpoint_policy_supported = true }
+  }
+  assert {
+    condition     = output.zones == toset(["eu-west-1b"])
+    error_message = "Only the zone that both services are in is answered."
   }
 }
 

@@ -4,6 +4,9 @@ mock_provider "aws" {
   mock_data "aws_availability_zones" {
     defaults = { names = ["eu-west-1c", "eu-west-1a", "eu-west-1b"] }
   }
+  mock_data "aws_vpc_endpoint_service" {
+    defaults = { availability_zones = ["eu-west-1a", "eu-west-1b", "eu-west-1c"], vpc_endpoint_policy_supported = true }
+  }
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
@@ -42,6 +45,19 @@ run "two_private_subnets_in_two_zones" {
   assert {
     condition     = length(aws_route_table_association.private) == 2
     error_message = "Both subnets use the private route table."
+  }
+}
+
+run "a_zone_that_a_service_is_not_in_is_left_out" {
+  command = plan
+
+  override_data {
+    target = module.endpoints[0].data.aws_vpc_endpoint_service.this["sts"]
+    values = { availability_zones = ["eu-west-1b", "eu-west-1c"] }
+  }
+  assert {
+    condition     = [for key in ["a", "b"] : aws_subnet.private[key].availability_zone] == ["eu-west-1b", "eu-west-1c"]
+    error_message = "The endpoints must find an address in both zones."
   }
 }
 
