@@ -25,7 +25,8 @@ MEANINGS = {
     "name": "Begins the name of every resource; the same for all environments.",
     "aws.region": "The region of every resource.",
     "aws.account_id": "Compared with the account of the credentials before anything is done.",
-    "aws.existing.vpc_id": "No effect yet.",
+    "aws.existing.vpc_id": "The VPC that subnets and groups must be of, for `network.vpc: existing`; not set:"
+    " the first subnet's.",
     "aws.existing.subnet_ids": "Subnets of jobs and endpoint, for `network.vpc: existing`.",
     "aws.existing.security_group_ids": "Security groups of jobs and endpoint, for `network.vpc: existing`.",
     "aws.existing.bucket": "Not supported yet: Terraform refuses it.",
@@ -82,8 +83,12 @@ MEANINGS = {
     "release.bake_minutes": "Wait after each step.",
     "release.owners": "ARNs of who may take the role `<name>-<env>-owner`. Empty: whoever the account's IAM lets.",
     "release.keep": "Good releases that a clean-up never touches. No effect yet.",
-    "network.vpc": "`create` is not built yet: Terraform refuses it. `existing` takes the ids of `aws.existing`.",
-    "network.cidr": "For `vpc: create`. No effect yet.",
+    "network.vpc": "`none`: SageMaker's own network. `create`: a VPC is made, with private subnets in two zones."
+    " `existing`: the ids of `aws.existing`.",
+    "network.cidr": "Addresses of the VPC for `create`. A change makes the VPC again.",
+    "network.nat": "For `create`: a NAT gateway, the only way to the internet. It costs by the hour.",
+    "network.endpoints": "Interface endpoints for what the steps call. `auto`: in a VPC that is made; `always`: in an"
+    " existing one too; `none`. Each costs by the hour and zone.",
     "network.isolated": "What runs without any network.",
     "network.encrypt_between_instances": "Traffic between a job's instances.",
     "tracking.mlflow": "The tracking server that trainings are logged to as well.",

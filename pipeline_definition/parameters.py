@@ -99,7 +99,7 @@ def start_parameters(
     if settings.env == "prod" and values[APPROVAL] == AUTOMATIC:
         raise RefusedError(f"{APPROVAL} is automatic, but in prod a person approves", "Start it with manual approval.")
     if settings.network.vpc == "create":
-        values.update(_network(network or {}))
+        values.update(network_values(network or {}))
     return checked(settings, values)
 
 
@@ -124,11 +124,19 @@ def checked(settings: Settings, values: Mapping[str, str]) -> dict[str, str]:
     return dict(values)
 
 
-def _network(network: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def network_values(network: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The parameters of the network: name -> value.
+
+    Args:
+        network: field ``network`` of ``release/settings.json``.
+
+    Raises:
+        UsageError: the base has no network yet.
+    """
     subnets, groups = network.get("subnets", ()), network.get("security_groups", ())
     if len(subnets) < 2 or not groups:
         raise UsageError(
             "network.vpc is create, but the base has no two subnets and a security group yet",
-            "Make them first: cv-factory infra apply.",
+            "Make them first: cv-factory infra apply; for env local: cv-factory local up.",
         )
     return {SUBNET_A: subnets[0], SUBNET_B: subnets[1], SECURITY_GROUP: groups[0]}

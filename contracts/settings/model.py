@@ -138,6 +138,8 @@ class Release(Section):
 class Network(Section):
     vpc: Literal["none", "create", "existing"]
     cidr: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$", description="for example 10.20.0.0/16")]
+    nat: bool
+    endpoints: Literal["auto", "always", "none"]
     isolated: tuple[Literal["preprocess", "train", "evaluate", "endpoint"], ...]
     encrypt_between_instances: bool
 

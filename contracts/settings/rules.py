@@ -87,12 +87,31 @@ def _check_ranges(settings: Settings, document: Document) -> None:
                     f"is existing, but aws.existing.{key} is empty",
                     "Name the subnets and security groups of the jobs and the endpoint, or set network.vpc to create.",
                 )
+    if network.nat and network.vpc != "create":
+        raise refuse(
+            "network",
+            "nat",
+            f"is true, but network.vpc is {network.vpc}",
+            "A NAT gateway belongs to the VPC that is made: set network.vpc to create, or network.nat to false.",
+        )
+    if network.endpoints == "always" and network.vpc == "none":
+        raise refuse(
+            "network",
+            "endpoints",
+            "is always, but network.vpc is none",
+            "Interface endpoints need a VPC: set network.vpc to create or existing, or network.endpoints to auto.",
+        )
     try:
         prefix = ipaddress.IPv4Network(network.cidr).prefixlen
     except ValueError as error:
         raise refuse("network", "cidr", f"is no network: {error}", "For example 10.20.0.0/16.") from None
     if not 16 <= prefix <= 24:
-        raise refuse("network", "cidr", f"({network.cidr}) must be between /16 and /24", "It is cut into 16 subnets.")
+        raise refuse(
+            "network",
+            "cidr",
+            f"({network.cidr}) must be between /16 and /24",
+            "AWS allows no larger VPC; in a smaller one the interface endpoints leave the jobs too few addresses.",
+        )
     for key in ("min", "min_per_slice", "max"):
         for metric, limit in getattr(settings.gate, key).items():
             if limit < 0 or (limit > 1 and metric not in OF_THE_BUNDLE):

@@ -1,8 +1,8 @@
 """The base of environment ``local``: what Terraform makes elsewhere, made with boto3 where there is no Terraform.
 
 Left out, because a laptop has nobody to read them: the log bucket and access logs, versions and expiry of objects,
-bucket policies, the queue of failed events, alarms and their topic, GitHub's role. ``tests/terraform`` compares the
-rest, resource by resource.
+bucket policies, the queue of failed events, alarms and their topic, GitHub's role; of a network of its own the routes,
+endpoints and flow logs. ``tests/terraform`` compares the rest, resource by resource.
 
 A record in the artifact bucket holds the hash of each part as it was made, so a second call makes nothing again.
 """
@@ -23,7 +23,7 @@ from contracts.errors import ContractError, FactoryError
 from contracts.names import SETTINGS_KEY
 from contracts.release import SETTINGS_VARIABLE
 from contracts.settings import Settings
-from cv_factory.operations.base import dockerfile, images, release, resources, templates
+from cv_factory.operations.base import dockerfile, images, network, release, resources, templates, vpc
 from cv_factory.operations.base.resources import FunctionSpec
 from deployment.package import build_zip
 
@@ -64,8 +64,7 @@ def ensure(settings: Settings, session: boto3.Session, admin_url: str | None = N
             route (plain moto): no image is bound, so jobs and endpoints cannot run there, and a warning says so.
 
     Raises:
-        RefusedError: the settings ask for what only Terraform can make.
-        FactoryError: the server refuses a binding.
+        FactoryError: the server refuses a binding, or has too few availability zones for ``network.vpc: create``.
     """
     return _Base(settings, session).ensure(admin_url)
 
@@ -128,12 +127,11 @@ class _Base:
 
     def ensure(self, admin_url: str | None) -> Made:
         code = build_zip()
-        objects = release.objects(self.settings)
         manifests = {name: images.manifest(self.names, name, source.source_hash(name)) for name in _IMAGES}
         places = templates.values(self.settings, key_arn="(key)", signing_key_arn="(signing key)")
         record = self._record()
         keys: dict[str, str] = record.get("keys", {})
-        made = []
+        made: list[str] = []
 
         def part(name: str, content: Any, make: Callable[[], None]) -> None:
             """Make a part, unless the record says that it was made from the same content."""
@@ -154,6 +152,8 @@ class _Base:
         filled = {**places, "key_arn": keys["main"], "signing_key_arn": keys["signing"]}
         bucket_names = [self.names.data_bucket, self.names.artifact_bucket]
         part("buckets", [bucket_names, keys], lambda: self._buckets(bucket_names, keys["main"]))
+        self._network(record, part, made)
+        objects = release.objects(self.settings, record.get("network_ids"))
         part("objects", [hashing.of_bytes(body) for body in objects.values()], lambda: self._objects(objects))
         part("roles", [documents, keys], lambda: self._roles(list(documents), filled))
         repositories = [self.names.training_repository, self.names.inference_repository]
@@ -196,6 +196,17 @@ class _Base:
             usage="SIGN_VERIFY",
         )
         return {"main": main, "signing": signing}
+
+    def _network(self, record: dict[str, Any], part: Callable[..., None], made: list[str]) -> None:
+        """Make the network, and keep its ids in the record; or take down the one that the settings no longer want."""
+        wanted = self.settings.network
+        if wanted.vpc == "create":
+            content = [wanted.cidr, wanted.nat, network.with_endpoints(self.settings)]
+            part("network", content, lambda: record.update(network_ids=vpc.ensure(self.client("ec2"), self.settings)))
+        elif record.pop("network", None) is not None:
+            vpc.remove(self.client("ec2"), self.names)
+            del record["network_ids"]
+            made.append("network")
 
     def _buckets(self, buckets: list[str], key_arn: str) -> None:
         for name in buckets:

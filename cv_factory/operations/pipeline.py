@@ -184,8 +184,35 @@ def start(target: Target, values: Mapping[str, str]) -> str:
 
 
 def retry(target: Target, execution: str) -> None:
-    """Run the steps of a failed or stopped execution that did not succeed again."""
+    """Run the steps of a failed or stopped execution that did not succeed again, with its own parameters.
+
+    Raises:
+        UsageError: the network that the execution was started in has been replaced.
+    """
+    _check_network(target, execution)
     target.client("sagemaker").retry_pipeline_execution(PipelineExecutionArn=execution)
+
+
+def _check_network(target: Target, execution: str) -> None:
+    """A retry keeps the subnets of its start; jobs in subnets that are gone would fail one by one."""
+    from pipeline_definition.parameters import network_values
+
+    if target.settings.network.vpc != "create":
+        return
+    now = network_values(_network(target))
+    pages = target.client("sagemaker").get_paginator("list_pipeline_parameters_for_execution")
+    given = {
+        item["Name"]: item["Value"]
+        for page in pages.paginate(PipelineExecutionArn=execution)
+        for item in page["PipelineParameters"]
+    }
+    gone = [f"{name} {given[name]}" for name in now if name in given and given[name] != now[name]]
+    if gone:
+        raise UsageError(
+            f"the execution was started in a network that is no longer the base's: {', '.join(gone)}",
+            "A retry keeps its parameters. Start a new execution, whose cached steps are used again:"
+            " cv-factory pipeline start",
+        )
 
 
 def stop(target: Target, execution: str) -> None:

@@ -1,12 +1,14 @@
-"""EC2: the description of a security group rule for a group or a prefix list gets lost."""
+"""EC2: a rule's description gets lost where it is for a group or a prefix list; one endpoint service is not listed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.core.base_backend import BaseBackend
+from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
+from moto.ec2.models.vpcs import VPCBackend
 
-from local_sagemaker.moto_gaps.patching import put, replace
+from local_sagemaker.moto_gaps.patching import original_of, put, replace
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
@@ -26,3 +28,42 @@ def install(platform: Platform) -> None:
         return getattr(self, "prefix_list_description", None)
 
     put(SecurityGroupRule, "description", property(description))
+
+    @replace(SecurityGroup)
+    def _flattened_rules(self: Any, rules: list[Any]) -> list[Any]:
+        views: list[Any] = _flattened_rules.original(self, rules)  # type: ignore[attr-defined]
+        for view in views:
+            for item in view.prefix_list_ids:
+                for rule in rules:
+                    same = (rule.ip_protocol, rule.from_port, rule.to_port) == (
+                        view.ip_protocol,
+                        view.from_port,
+                        view.to_port,
+                    )
+                    if same and rule.prefix_list_id == item["PrefixListId"] and rule.description:
+                        item["Description"] = rule.description
+        return views
+
+    listed = original_of(VPCBackend, "_collect_default_endpoint_services")
+
+    def collect(account_id: str, region: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = listed(account_id, region)
+        return [*found, tracking_service(region, found[0]["AvailabilityZones"])]
+
+    put(VPCBackend, "_collect_default_endpoint_services", staticmethod(collect))
+
+
+def tracking_service(region: str, zones: list[str]) -> dict[str, Any]:
+    """What DescribeVpcEndpointServices says of MLflow tracking servers.
+
+    Source: AWS PrivateLink Guide, "AWS services that integrate with AWS PrivateLink".
+    """
+    (service,) = BaseBackend.default_vpc_endpoint_service_factory(region, zones, "experiments", private_dns_names=False)
+    name = f"*.{region}.experiments.sagemaker.aws"
+    return {
+        **service,
+        "ServiceName": f"aws.sagemaker.{region}.experiments",
+        "PrivateDnsName": name,
+        "PrivateDnsNames": [{"PrivateDnsName": name}],
+        "PrivateDnsNameVerificationState": "verified",
+    }

@@ -27,3 +27,17 @@ output "alerts_topic_arn" {
   description = "Topic of the alarms."
   value       = aws_sns_topic.alerts.arn
 }
+
+output "network" {
+  description = "Subnets and security groups of jobs and endpoint; empty in SageMaker's own network."
+  value       = local.network
+
+  precondition {
+    condition     = alltrue([for id in local.given_subnets : data.aws_subnet.existing[id].vpc_id == local.given_vpc_id])
+    error_message = "aws.existing.subnet_ids are not all in ${local.given_vpc_id} (aws.existing.vpc_id, or the VPC of the first): ${join(", ", [for id in local.given_subnets : "${id} is in ${data.aws_subnet.existing[id].vpc_id}"])}. Name subnets of one VPC."
+  }
+  precondition {
+    condition     = alltrue([for id in local.given_groups : data.aws_security_group.existing[id].vpc_id == local.given_vpc_id])
+    error_message = "aws.existing.security_group_ids are not all in ${local.given_vpc_id}, the VPC of the subnets: ${join(", ", [for id in local.given_groups : "${id} is in ${data.aws_security_group.existing[id].vpc_id}"])}. Name groups of that VPC."
+  }
+}

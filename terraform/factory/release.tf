@@ -3,12 +3,7 @@
 locals {
   deployer_zip = startswith(var.deployer_zip, "/") ? var.deployer_zip : "${path.root}/${var.deployer_zip}"
 
-  # contracts/release.py, ReleaseSettings. A conditional cannot have two shapes, a JSON text can.
-  network = jsondecode(local.settings.network.vpc == "existing" ? jsonencode({
-    subnets         = try(local.existing.subnet_ids, [])
-    security_groups = try(local.existing.security_group_ids, [])
-  }) : "{}")
-
+  # contracts/release.py, ReleaseSettings. Its network is made or looked up in network.tf.
   release_settings = {
     name                      = local.settings.name
     env                       = var.environment

@@ -131,6 +131,8 @@ def test_an_empty_file_says_what_must_be_set(file: Path) -> None:
         ),
         (("  isolated: []", "  cidr: 10.20.0.1/16"), 12, "network.cidr is no network: 10.20.0.1/16 has host bits set"),
         (("  isolated: []", "  cidr: 10.20.0.0/28"), 12, "network.cidr (10.20.0.0/28) must be between /16 and /24"),
+        (("  isolated: []", "  nat: true"), 12, "network.nat is true, but network.vpc is none"),
+        (("  isolated: []", "  endpoints: always"), 12, "network.endpoints is always, but network.vpc is none"),
         (("  isolated: []", "  vpc: existing"), 12, "network.vpc is existing, but aws.existing.subnet_ids is empty"),
         (
             ("  isolated: []", "  isolated: []\nserving: {instance_count: 3, max_instances: 2}"),
@@ -320,6 +322,9 @@ BREAKS = {
     "isolated-train-with-mlflow": (f"network: {{isolated: [train]}}\ntracking: {{mlflow: '{MLFLOW}'}}", "local", 2),
     "isolated-endpoint-with-image-url": (
         "network: {isolated: [endpoint]}\nserving: {image_url_hosts: [images.example.com]}", "local", 2,
+    ),
+    "image-url-without-a-way-out": (
+        "network: {vpc: create}\nserving: {image_url_hosts: [images.example.com]}", "local", 2,
     ),
 }  # fmt: skip
 

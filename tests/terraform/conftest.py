@@ -27,7 +27,7 @@ name: widgets
 aws: {region: eu-west-1, account_id: "123456789012"}
 data: {source: "s3://their-bucket/photos"}
 serving: {capture_share: 0.25, image_url_hosts: [images.example.com, cdn.example.com], max_instances: 3}
-network: {vpc: none, isolated: [train]}
+network: {vpc: create, nat: true, isolated: [train]}
 operations: {email: ml@example.com, log_days: 14}
 github: {repository: acme/widgets, branch: trunk}
 environments:

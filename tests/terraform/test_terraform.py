@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,19 @@ import pytest
 from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
 from contracts.settings import load
 from cv_factory.operations import infra
+from cv_factory.operations.base import network as networks
+from tests.terraform import network
 
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
 
 #: Terraform's resource types that the local base makes too: `described` reads every one of them.
 COMPARED = {
-    "aws_cloudwatch_event_rule", "aws_cloudwatch_event_target", "aws_cloudwatch_log_group", "aws_ecr_repository",
-    "aws_iam_role", "aws_iam_role_policy", "aws_kms_alias", "aws_kms_key", "aws_lambda_function",
-    "aws_lambda_permission", "aws_s3_bucket", "aws_s3_bucket_public_access_block",
-    "aws_s3_bucket_server_side_encryption_configuration", "aws_s3_object", "aws_sagemaker_model_package_group",
+    "aws_cloudwatch_event_rule", "aws_cloudwatch_event_target", "aws_cloudwatch_log_group",
+    "aws_default_security_group", "aws_ecr_repository", "aws_iam_role", "aws_iam_role_policy", "aws_kms_alias",
+    "aws_kms_key", "aws_lambda_function", "aws_lambda_permission", "aws_s3_bucket",
+    "aws_s3_bucket_public_access_block", "aws_s3_bucket_server_side_encryption_configuration", "aws_s3_object",
+    "aws_sagemaker_model_package_group", "aws_security_group", "aws_subnet", "aws_vpc",
+    "aws_vpc_security_group_egress_rule", "aws_vpc_security_group_ingress_rule",
 }  # fmt: skip
 #: What a laptop does without, and why. A resource type in neither set fails the test.
 TERRAFORM_ONLY = {
@@ -40,9 +44,19 @@ TERRAFORM_ONLY = {
     "aws_sns_topic_subscription": "nobody to alarm",
     "aws_cloudwatch_metric_alarm": "nobody to alarm",
     "aws_iam_openid_connect_provider": "GitHub does not reach a laptop",
+    "aws_route_table": "on loopback nothing is routed",
+    "aws_route_table_association": "as aws_route_table",
+    "aws_route": "as aws_route_table",
+    "aws_internet_gateway": "as aws_route_table",
+    "aws_nat_gateway": "as aws_route_table",
+    "aws_eip": "as aws_route_table",
+    "aws_vpc_endpoint": "every service is at one address on loopback",
+    "aws_flow_log": "nothing flows",
 }
 #: Resources of the kinds above that only Terraform makes.
-TERRAFORM_ONLY_NAMES = {"widgets-local-logs-123456789012", "widgets-local-github"}
+TERRAFORM_ONLY_NAMES = {
+    "widgets-local-logs-123456789012", "widgets-local-github", "widgets-local-flow-logs", "widgets-local-public",
+}  # fmt: skip
 
 
 def test_the_second_plan_is_empty(applied: Any) -> None:
@@ -53,10 +67,15 @@ def test_the_second_plan_is_empty(applied: Any) -> None:
 def test_every_kind_of_resource_is_compared_or_left_out_with_a_reason(applied: Any) -> None:
     kinds: Counter[str] = Counter()
     for root in infra.ROOTS:
-        state = applied.output(root, "show", "-json")["values"]["root_module"]
-        modules = [state, *state.get("child_modules", [])]
-        kinds.update(item["type"] for module in modules for item in module["resources"] if item["mode"] == "managed")
+        for module in _modules(applied.output(root, "show", "-json")["values"]["root_module"]):
+            kinds.update(item["type"] for item in module.get("resources", []) if item["mode"] == "managed")
     assert set(kinds) == COMPARED | set(TERRAFORM_ONLY)
+
+
+def _modules(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield module
+    for child in module.get("child_modules", []):
+        yield from _modules(child)
 
 
 def test_terraform_and_the_local_base_make_the_same(applied: Any, ensured: Any) -> None:
@@ -65,6 +84,14 @@ def test_terraform_and_the_local_base_make_the_same(applied: Any, ensured: Any) 
     for kind in ours:
         assert ours[kind] == theirs[kind], kind
         assert ours[kind], f"nothing of {kind} was found"
+
+
+def test_the_endpoints_are_those_that_the_doctor_looks_for(applied: Any) -> None:
+    """terraform/factory/network.tf and cv_factory/operations/base/network.py derive them from one table."""
+    names = networks.table(applied.settings.aws.region)["services"]
+    wanted = {names[service] for service in (networks.GATEWAY, *networks.called(applied.settings))}
+    assert {item["ServiceName"] for item in network.endpoints(applied.client("ec2"))} == wanted
+    assert names["sts"] in wanted and names["experiments"] not in wanted
 
 
 def test_the_deployer_works_on_what_terraform_made(applied: Any) -> None:
@@ -136,7 +163,7 @@ def test_both_readers_merge_the_settings_alike(checkout: Path, tmp_path: Path, e
     ("env", "more", "message"),
     [
         ("qa", "", "factory.yaml has no environment qa"),
-        ("dev", "network: {vpc: create}", "create is not built yet"),
+        ("dev", "network: {vpc: existing}", "name subnets and groups in aws.existing.subnet_ids"),
         ("dev", "aws: {account_id: '1'}", "must be 12 digits in quotes"),
         (
             "dev",
@@ -156,13 +183,14 @@ def test_what_would_break_a_resource_is_refused(
     assert done.returncode == 1 and message in " ".join(re.sub(r"[│\n]", " ", done.stderr).split())
 
 
-def test_variations_of_the_settings(checkout: Path) -> None:
-    """terraform/factory/tests, with a mock of the provider."""
+@pytest.mark.parametrize("folder", ["factory", "modules/network", "modules/interface_endpoints"])
+def test_variations_of_the_settings(checkout: Path, folder: str) -> None:
+    """The tests beside the .tf files, with a mock of the provider."""
     mirror = os.environ.get(infra.MIRROR_VARIABLE)
     for arguments in (["init", "-backend=false", *([f"-plugin-dir={mirror}"] if mirror else [])], ["test"]):
         done = subprocess.run(
-            ["terraform", f"-chdir={checkout}/terraform/factory", *arguments, "-no-color"],
-            env={**os.environ, "TF_DATA_DIR": str(checkout / "build" / "test")},
+            ["terraform", f"-chdir={checkout}/terraform/{folder}", *arguments, "-no-color"],
+            env={**os.environ, "TF_DATA_DIR": str(checkout / "build" / "test" / folder)},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -201,14 +229,15 @@ def test_destroyed_nothing_is_left(applied: Any) -> None:
     assert not applied.client("logs").describe_log_groups()["logGroups"]
     aliases = applied.client("kms").list_aliases()["Aliases"]
     assert not [item for item in aliases if "widgets" in item["AliasName"]]
+    assert not network.rest(applied.client("ec2"))
 
 
 # --- what there is, in comparable form --------------------------------------------------------------------------------
 
 
 def described(stack: Any) -> dict[str, Any]:
-    """Kind -> name -> everything that matters of it; key ids by their alias."""
-    keys = _keys(stack)
+    """Kind -> name -> everything that matters of it; key ids by their alias, network ids by their name."""
+    keys = {**_keys(stack), **network.ids(stack.client("ec2"))}
     text = {kind: make(stack) for kind, make in READERS.items()}
     plain = json.dumps(text, default=str, sort_keys=True)
     for key, alias in keys.items():
@@ -352,4 +381,5 @@ READERS = {
     "function": _read_function,
     "rules": _read_rules,
     "log group": _read_log_group,
+    "network": lambda stack: network.read(stack.client("ec2"), TERRAFORM_ONLY_NAMES),
 }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from contracts import jsonio
-from contracts.errors import RefusedError
 from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
 from contracts.release import ReleaseSettings
 from contracts.settings import Settings
@@ -13,18 +13,15 @@ from contracts.settings import Settings
 _MB = 1024 * 1024
 
 
-def release_settings(settings: Settings) -> ReleaseSettings:
+def release_settings(settings: Settings, made: Mapping[str, Any] | None = None) -> ReleaseSettings:
     """What the deployer needs of the settings.
 
-    Raises:
-        RefusedError: ``network.vpc: create``, whose subnets only Terraform knows.
+    Args:
+        settings: of the environment.
+        made: with ``network.vpc: create`` the subnets and groups that were made (:func:`vpc.ensure`); no part of the
+            settings.
     """
-    network: dict[str, Any] = {}
-    if settings.network.vpc == "create":
-        raise RefusedError(
-            "network.vpc is create, and a network of one's own is not built yet",
-            "Set network.vpc to none, or to existing with aws.existing.subnet_ids and security_group_ids.",
-        )
+    network: dict[str, Any] = dict(made or {}) if settings.network.vpc == "create" else {}
     if settings.network.vpc == "existing":
         existing = settings.aws.existing
         network = {
@@ -63,9 +60,9 @@ def release_settings(settings: Settings) -> ReleaseSettings:
     )
 
 
-def objects(settings: Settings) -> dict[str, bytes]:
-    """Key in the artifact bucket -> body."""
+def objects(settings: Settings, made: Mapping[str, Any] | None = None) -> dict[str, bytes]:
+    """Key in the artifact bucket -> body; ``made`` as in :func:`release_settings`."""
     return {
-        SETTINGS_KEY: jsonio.canonical(release_settings(settings).to_json()).encode(),
+        SETTINGS_KEY: jsonio.canonical(release_settings(settings, made).to_json()).encode(),
         NO_CHAMPION_KEY: jsonio.canonical({"champion": None}).encode(),
     }

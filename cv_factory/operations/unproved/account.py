@@ -93,9 +93,10 @@ ROWS: tuple[Check | ByHand, ...] = (
     ),
     Check("account.plan", "`infra plan` after it", "no change", plan, needs=("the base", "Terraform")),
     ByHand(
-        "the role `<name>-<env>-github`, taken by a workflow",
-        "every line of `release.yml` is allowed, and nothing of another environment is",
-        "only GitHub can take that role: start `release.yml` for dev, and once with the role of prod",
+        "the roles `<name>-<env>-github-plan`, `-apply` and `-release`, taken by workflows",
+        "every line of `ci.yml` and `release.yml` is allowed; a pull request gets neither of the other two, and no"
+        " environment another's",
+        "only GitHub can take them: open a pull request, start `release.yml` for dev, and once with a role of prod",
     ),
     Check(
         "account.quotas",

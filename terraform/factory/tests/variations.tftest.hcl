@@ -7,6 +7,24 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
+  mock_data "aws_vpc_endpoint_service" {
+    defaults = { availability_zones = ["eu-west-1a", "eu-west-1b", "eu-west-1c"], vpc_endpoint_policy_supported = true }
+  }
+  mock_data "aws_subnet" {
+    defaults = { vpc_id = "vpc-0a0a0a0a", availability_zone = "eu-west-1a" }
+  }
+  mock_data "aws_security_group" {
+    defaults = { vpc_id = "vpc-0a0a0a0a" }
+  }
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["eu-west-1b", "eu-west-1a"] }
+  }
+}
+
+# The second subnet lies in another zone.
+override_data {
+  target = data.aws_subnet.existing["subnet-0b0b0b0b"]
+  values = { vpc_id = "vpc-0a0a0a0a", availability_zone = "eu-west-1b" }
 }
 
 variables {
@@ -25,7 +43,7 @@ run "existing_parts_are_used" {
     error_message = "aws.existing.job_role is there, and only the other roles are to be made."
   }
   assert {
-    condition     = jsondecode(aws_s3_object.settings.content).network == { subnets = ["subnet-0a0a0a0a"], security_groups = ["sg-0a0a0a0a"] }
+    condition     = jsondecode(aws_s3_object.settings.content).network == { subnets = ["subnet-0a0a0a0a", "subnet-0b0b0b0b"], security_groups = ["sg-0a0a0a0a"] }
     error_message = "The deployer must get the existing network."
   }
   assert {
@@ -33,8 +51,62 @@ run "existing_parts_are_used" {
     error_message = "The boundary is there: none is to be made."
   }
   assert {
+    condition     = length(module.network) == 0 && length(module.interface_endpoints) == 0
+    error_message = "Nothing is made in a VPC of somebody else, unless network.endpoints says so."
+  }
+  assert {
     condition     = output.role_arns.job == "arn:aws:iam::123456789012:role/their-job-role"
     error_message = "The existing role must be answered."
+  }
+}
+
+run "endpoints_in_an_existing_vpc" {
+  command = plan
+
+  variables {
+    environment = "always"
+  }
+  assert {
+    condition     = toset(keys(local.services)) == toset(["ecr.api", "ecr.dkr", "experiments", "kms", "logs", "monitoring", "sagemaker.api", "sts"])
+    error_message = "The isolated endpoint's own calls are left out, and the tracking server is reached."
+  }
+  assert {
+    condition     = length(module.interface_endpoints) == 1
+    error_message = "network.endpoints: always makes them in the existing VPC."
+  }
+}
+
+run "subnets_of_another_vpc_are_refused" {
+  command = plan
+
+  variables {
+    environment = "elsewhere"
+  }
+  expect_failures = [output.network]
+}
+
+run "subnets_in_one_zone_are_warned_of" {
+  command = plan
+
+  variables {
+    environment = "onezone"
+  }
+  expect_failures = [check.two_zones]
+}
+
+run "a_network_of_its_own" {
+  command = plan
+
+  variables {
+    environment = "own"
+  }
+  assert {
+    condition     = length(module.network) == 1 && length(data.aws_subnet.existing) == 0
+    error_message = "network.vpc: create makes the network, whatever aws.existing says."
+  }
+  assert {
+    condition     = toset(keys(local.services)) == toset(["ecr.api", "ecr.dkr", "kms", "logs", "monitoring", "sagemaker.api", "sagemaker.runtime", "sts"])
+    error_message = "The interface endpoints follow from what the steps call."
   }
 }
 

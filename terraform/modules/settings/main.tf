@@ -26,6 +26,8 @@ locals {
   region     = local.settings.aws.region
   prefix     = "${local.settings.name}-${var.environment}"
   existing   = local.settings.aws.existing
+  subnet_ids = try(local.existing.subnet_ids, [])
+  group_ids  = try(local.existing.security_group_ids, [])
 
   names = {
     account_id           = local.account_id

@@ -15,8 +15,8 @@ output "settings" {
     error_message = "aws.existing.bucket is not supported yet: the buckets are made by terraform/data."
   }
   precondition {
-    condition     = local.settings.network.vpc != "create"
-    error_message = "network.vpc: create is not built yet. Use none, or existing with subnet_ids and security_group_ids."
+    condition     = local.settings.network.vpc != "existing" || (length(local.subnet_ids) > 0 && length(local.group_ids) > 0)
+    error_message = "network.vpc is existing: name subnets and groups in aws.existing.subnet_ids and security_group_ids, or use create."
   }
 }
 

@@ -6,9 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
+import deployment
 from contracts import source
+from contracts.names import SETTINGS_KEY
+from contracts.release import ReleaseSettings
+from contracts.settings import load
+from cv_factory.operations import local_base
 from tests.cv_factory.cli.conftest import Call
 from tests.cv_factory.helpers import Cloud
 
@@ -116,6 +122,43 @@ def test_automatic_approval_by_option(aws: Cloud, call: Call, photos: Any, built
     assert {"Name": "Approval", "Value": "automatic"} in given["PipelineParameters"]
     answer = call("--env", "dev", "pipeline", "start", "--approval", "perhaps")
     assert answer.code == 2 and "manual, automatic" in answer.err
+
+
+def test_a_start_in_a_network_of_its_own_takes_the_subnets_of_the_base(
+    aws: Cloud, call: Call, photos: Any, built: list[Any], folder: Path
+) -> None:
+    """The definition has parameters for them; before the base has the network, nothing is started."""
+    photos()
+    call("--env", "dev", "data", "import", "photos")
+    file, session = folder / "factory.yaml", boto3.Session(region_name=aws.region)
+    plain = file.read_text(encoding="utf-8")
+
+    def base(network: str) -> ReleaseSettings:
+        file.write_text(f"{plain}network: {network}\n", encoding="utf-8")
+        settings = load(file, "dev")
+        local_base.ensure(settings, session)
+        return deployment.read_settings(session, settings.names.artifacts(SETTINGS_KEY))
+
+    base("{vpc: none}")
+    file.write_text(plain + "network: {vpc: create}\n", encoding="utf-8")
+    early = call("--env", "dev", "pipeline", "start")
+    assert early.code == 2 and "the base has no two subnets" in early.err and "infra apply" in early.err
+    made = base("{vpc: create}").network
+    call("--env", "dev", "pipeline", "upsert")
+    arn = call("--env", "dev", "pipeline", "start", "--json").document["execution_arn"]
+    given = aws.client("sagemaker").list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)
+    values = {item["Name"]: item["Value"] for item in given["PipelineParameters"]}
+    assert [values["SubnetA"], values["SubnetB"]] == made["subnets"]
+    assert [values["SecurityGroup"]] == made["security_groups"]
+
+    base("{vpc: create, cidr: 10.9.0.0/16}")
+    late = call("--env", "dev", "pipeline", "start", "--retry", arn)
+    assert late.code == 2 and f"no longer the base's: SubnetA {values['SubnetA']}" in late.err
+    assert "pipeline start" in late.err
+
+    aws.client("s3").delete_object(Bucket="shapes-dev-artifacts-123456789012", Key=SETTINGS_KEY)
+    without = call("--env", "dev", "pipeline", "start")
+    assert without.code == 1 and "release/settings.json is missing" in without.err and "infra apply" in without.err
 
 
 def test_unknown_execution(aws: Cloud, call: Call, built: list[Any]) -> None:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cv_factory import cli
+from contracts.settings import load
+from cv_factory import cli, session
+from cv_factory.operations.base import vpc
 from local_sagemaker import control
 from tests.cv_factory.cli.conftest import Answer
 from tests.cv_factory.helpers import ROOT
@@ -25,7 +27,7 @@ data: {source: ./images, protocol: random, test_share: 0.4}
 training: {recipe: "tests.e2e.recipes:Tiny", max_minutes: 10}
 gate: {min: {balanced_accuracy: 0.0}, max: {latency_ms: 5000, bundle_mb: 0.001}, champion_margin: 1.0}
 environments:
-  local: {release: {strategy: all-at-once, bake_minutes: 0}}
+  local: {release: {strategy: all-at-once, bake_minutes: 0}, network: {vpc: create}}
 """
 
 
@@ -139,3 +141,17 @@ def test_refused_then_registered_then_known_then_served(factory: Path, capsys: p
     assert "InService" in status.out
     listed = json.loads(call(factory, capsys, "status", "--releases", "--json").out)
     assert [(each["version"], each["approval"], each["served"]) for each in listed] == [(1, "Approved", True)]
+
+    # network.vpc is create: jobs and the served model are in the VPC that local up made.
+    settings = load(factory / "factory.yaml", "local")
+    target = session.open(settings, factory / "factory.yaml")
+    wanted = vpc.ensure(target.client("ec2"), settings)
+    in_vpc = {"Subnets": wanted["subnets"], "SecurityGroupIds": wanted["security_groups"]}
+    sagemaker = target.client("sagemaker")
+    trained = sagemaker.list_training_jobs()["TrainingJobSummaries"][0]["TrainingJobName"]
+    assert sagemaker.describe_training_job(TrainingJobName=trained)["VpcConfig"] == in_vpc
+    processed = sagemaker.list_processing_jobs()["ProcessingJobSummaries"]
+    for job in (sagemaker.describe_processing_job(ProcessingJobName=one["ProcessingJobName"]) for one in processed):
+        assert job["NetworkConfig"]["VpcConfig"] == in_vpc
+    served = sagemaker.list_models()["Models"][0]["ModelName"]
+    assert sagemaker.describe_model(ModelName=served)["VpcConfig"] == in_vpc

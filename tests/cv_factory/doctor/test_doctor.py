@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
 
 from contracts import release, source
-from cv_factory.operations.base import images, templates
-from cv_factory.operations.doctor import base, machine, network
+from cv_factory.operations import local_base
+from cv_factory.operations.base import images, network, templates
+from cv_factory.operations.doctor import base, machine
 from tests.cv_factory.doctor.conftest import FACTORY_YAML, GITHUB, Healthy
 
 Plant = Callable[[Healthy, pytest.MonkeyPatch], None]
@@ -224,7 +226,7 @@ def a_small_quota(it: Healthy, patch: pytest.MonkeyPatch) -> None:
 def a_network_without_a_way_out(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     ec2 = it.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    for service in set(network.SERVICES) - {"kms"}:
+    for service in {network.GATEWAY, *network.called(it.settings)} - {"kms"}:
         ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=f"com.amazonaws.eu-west-1.{service}")
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
     group = ec2.create_security_group(GroupName="jobs", Description="jobs", VpcId=vpc)["GroupId"]
@@ -239,6 +241,28 @@ def a_subnet_that_is_gone(it: Healthy, patch: pytest.MonkeyPatch) -> None:
         "network: {vpc: existing}, aws: {existing: {subnet_ids: [subnet-00000000], security_group_ids: [sg-00000000]}}"
     )
     _network_policies(it)
+
+
+@fault("network", "Name subnets and groups of one VPC")
+def a_group_of_another_vpc(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    ec2 = it.client("ec2")
+    here, there = (ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"] for _ in range(2))
+    subnet = ec2.create_subnet(VpcId=here, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(GroupName="jobs", Description="jobs", VpcId=there)["GroupId"]
+    it.more(f"network: {{vpc: existing}}, aws: {{existing: {{subnet_ids: [{subnet}], security_group_ids: [{group}]}}}}")
+    _network_policies(it)
+
+
+@fault("network", "the base has no network yet -> cv-factory --env dev infra apply")
+def a_network_that_is_not_made_yet(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.more("network: {vpc: create}")
+    _network_policies(it)
+
+
+@fault("network", "endpoint for s3 -> cv-factory --env dev infra apply")
+def a_made_network_without_its_gateway(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.more("network: {vpc: create, endpoints: none}")
+    local_base.ensure(it.settings, boto3.Session(region_name="eu-west-1"))
 
 
 def _network_policies(it: Healthy) -> None:

@@ -222,6 +222,17 @@ def test_security_group_rules_keep_their_descriptions(server: Server) -> None:
     ec2.authorize_security_group_egress(GroupId=first, IpPermissions=[https | {"PrefixListIds": lists}])
     rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [first]}])["SecurityGroupRules"]
     assert {rule.get("Description") for rule in rules} >= {"a group", "a list"}
+    (found,) = ec2.describe_security_groups(GroupIds=[first])["SecurityGroups"]
+    assert found["IpPermissionsEgress"][-1]["PrefixListIds"] == [{"PrefixListId": prefix_id, "Description": "a list"}]
+
+
+def test_the_endpoint_service_of_tracking_servers_is_listed(server: Server) -> None:
+    ec2 = server.client("ec2")
+    region = ec2.meta.region_name
+    for name in (f"aws.sagemaker.{region}.experiments", f"com.amazonaws.{region}.sagemaker.api"):
+        (found,) = ec2.describe_vpc_endpoint_services(ServiceNames=[name])["ServiceDetails"]
+        assert found["ServiceName"] == name and found["VpcEndpointPolicySupported"]
+        assert len(found["AvailabilityZones"]) >= 2 and found["ServiceType"] == [{"ServiceType": "Interface"}]
 
 
 def test_a_composite_alarm(server: Server) -> None:
