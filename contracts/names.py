@@ -13,6 +13,8 @@ GATE, NOTHING_NEW, KNOWN, APPROVAL = "Gate", "NothingNew", "Known", "Approval"
 
 #: The only production variant. Blue/green updates require that the name never changes.
 VARIANT = "main"
+#: The deployer's alias that its rules call.
+DEPLOYER_ALIAS = "live"
 
 SETTINGS_KEY = "release/settings.json"
 PIN_KEY = "release/pin.json"
@@ -75,6 +77,14 @@ class Names:
     def endpoint(self) -> str:
         return self.prefix
 
+    @property
+    def tracking_server(self) -> str:
+        return self.prefix
+
+    @property
+    def tracking_server_arn(self) -> str:
+        return f"arn:aws:sagemaker:{self.region}:{self.account_id}:mlflow-tracking-server/{self.tracking_server}"
+
     # ECR
     @property
     def registry(self) -> str:
@@ -98,7 +108,7 @@ class Names:
 
     # IAM
     def role(self, actor: str) -> str:
-        """The name of the role of ``actor``: pipeline, job, endpoint, deployer or github."""
+        """The name of the role of ``actor``: pipeline, job, endpoint, deployer, github or tracking."""
         return f"{self.prefix}-{actor}"
 
     def role_arn(self, actor: str) -> str:
@@ -112,6 +122,11 @@ class Names:
     @property
     def deployer_arn(self) -> str:
         return f"arn:aws:lambda:{self.region}:{self.account_id}:function:{self.deployer}"
+
+    @property
+    def deployer_alias_arn(self) -> str:
+        """What the rules call: the deployer's alias. The pipeline's steps call the function itself."""
+        return f"{self.deployer_arn}:{DEPLOYER_ALIAS}"
 
     @property
     def registry_rule(self) -> str:
@@ -138,3 +153,8 @@ class Names:
     @property
     def signing_key_alias(self) -> str:
         return f"alias/{self.prefix}-signing"
+
+    @property
+    def state_key_alias(self) -> str:
+        """Of the key of Terraform's state; ``infra bootstrap`` makes it."""
+        return f"alias/{self.prefix}-tfstate"

@@ -14,7 +14,7 @@ locals {
     source_bucket       = try(regex("^s3://([^/]+)", local.settings.data.source)[0], local.names.data_bucket)
     job_role_arn        = local.names.role_arns.job
     endpoint_role_arn   = local.names.role_arns.endpoint
-    tracking_server_arn = local.settings.tracking.mlflow
+    tracking_server_arn = local.tracking_server_arn
     key_arn             = local.key_arn
     signing_key_arn     = local.signing_key_arn
   }

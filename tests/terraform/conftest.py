@@ -28,7 +28,8 @@ aws: {region: eu-west-1, account_id: "123456789012"}
 data: {source: "s3://their-bucket/photos"}
 serving: {capture_share: 0.25, image_url_hosts: [images.example.com, cdn.example.com], max_instances: 3}
 network: {vpc: none, isolated: [train]}
-operations: {email: ml@example.com, log_days: 14}
+operations: {email: ml@example.com, log_days: 14, budget_usd: 50, images_keep: 7, reserved_concurrency: 2}
+release: {readers: ["210987654321", "111122223333"]}
 github: {repository: acme/widgets, branch: trunk}
 environments:
   local: {release: {strategy: linear, percent: 20, bake_minutes: 3}}

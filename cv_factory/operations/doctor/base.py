@@ -255,5 +255,5 @@ def events(target: Target) -> Iterator[Finding]:
             continue
         if rule["State"] != "ENABLED":
             yield Finding("events", PROBLEM, f"the rule {name} is off", f"aws events enable-rule --name {name}")
-        if names.deployer_arn not in {one["Arn"] for one in client.list_targets_by_rule(Rule=name)["Targets"]}:
+        if names.deployer_alias_arn not in {one["Arn"] for one in client.list_targets_by_rule(Rule=name)["Targets"]}:
             yield Finding("events", PROBLEM, f"the rule {name} does not call the deployer", apply(target))

@@ -59,7 +59,7 @@ def test_the_rules_call_the_deployer_and_may(settings: Any, session: Any) -> Non
     assert rules[names.sweep_rule]["ScheduleExpression"] == "rate(15 minutes)"
     for name in rules:
         (target,) = events.list_targets_by_rule(Rule=name)["Targets"]
-        assert target["Arn"] == names.deployer_arn
+        assert target["Arn"] == names.deployer_alias_arn
         assert target.get("Input") == ('{"action":"sweep"}' if name == names.sweep_rule else None)
     policy = json.loads(session.client("lambda").get_policy(FunctionName=names.deployer)["Policy"])
     allowed = {item["Condition"]["ArnLike"]["AWS:SourceArn"] for item in policy["Statement"]}
