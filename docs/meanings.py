@@ -88,8 +88,8 @@ MEANINGS = {
     "tracking.mlflow": "The tracking server that trainings are logged to as well. `create`: Terraform makes one, which"
     " costs by the hour; not in env `local`.",
     "operations.email": "Who is told of the deployer's errors, failed executions and the budget; empty: nobody.",
-    "operations.budget_usd": "US dollars a month, of what has this environment's tags: told at 80 % forecast and at 100 %"
-    " spent. 0: no budget.",
+    "operations.budget_usd": "US dollars a month, of what has this environment's tags: told at 80 % forecast and at"
+    " 100 % spent. 0: no budget.",
     "operations.log_days": "Log groups and access logs; one of the values that CloudWatch Logs knows.",
     "operations.images_keep": "Training images that stay, the newest. Inference images never expire.",
     "operations.reserved_concurrency": "Calls of the deployer at a time, kept for it and never exceeded; 0: neither.",

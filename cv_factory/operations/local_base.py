@@ -120,7 +120,8 @@ class _Base:
         if self.settings.tracking.mlflow == "create":
             raise RefusedError(
                 "tracking.mlflow is create, and only Terraform makes a tracking server",
-                f"For environment {self.settings.env} set tracking.mlflow to none: trainings are logged into the job's output data.",
+                f"For environment {self.settings.env} set tracking.mlflow to none: trainings are logged into the job's"
+                " output data.",
             )
         code = build_zip()
         objects = release.objects(self.settings)

@@ -95,7 +95,7 @@ def applied(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("terraform")
     stack = start(folder, checkout / "factory.yaml")
     try:
-        assert infra.bootstrap(stack.target)
+        assert infra.state_bucket.ensure(stack.target)
         infra.package.main([str(infra._zip())])
         for root in infra.ROOTS:
             assert stack.terraform(root, "apply", "-auto-approve", "-input=false") == 0

@@ -60,10 +60,10 @@ def state(target: Target) -> Iterator[Finding]:
             hours = (datetime.now(UTC) - item["LastModified"]).total_seconds() / 3600
             if item["Key"].endswith(".tflock") and hours > LOCK_HOURS:
                 held = json.loads(s3.get_object(Bucket=names.state_bucket, Key=item["Key"])["Body"].read() or b"{}")
-                root = f"terraform/{item['Key'].split('/')[-1].split('.')[0]}"
+                unlock = f"cv-factory --env {names.env} infra force-unlock {held.get('ID', 'ID')}"
                 yield Finding(
                     "state", WARNING, f"{item['Key']} is held for {hours:.0f} hours by {held.get('Who', 'somebody')}",
-                    f"When nobody runs Terraform: terraform -chdir={root} force-unlock {held.get('ID', 'ID')}",
+                    f"When nobody runs Terraform: {unlock}",
                 )  # fmt: skip
 
 
