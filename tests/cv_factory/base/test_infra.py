@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from moto.core.botocore_stubber import MockRawResponse
 
 from contracts.errors import FactoryError, RefusedError, UsageError
 from cv_factory.operations import infra
@@ -269,14 +269,14 @@ def test_the_command_says_whether_the_bucket_was_there(target: Target) -> None:
 
 @pytest.mark.parametrize("seen", [403, 404])
 def test_a_bucket_name_that_another_account_has_is_refused(target: Target, session: Any, seen: int) -> None:
-    """AWS answers HeadBucket with 403, or 404 if it is made in between; moto, which knows no expected owner, with 200."""
+    """AWS answers HeadBucket with 403, or 404 if it is made in between; moto knows no expected owner and says 200."""
     names = target.settings.names
     where = {"LocationConstraint": names.region}
     role = {"RoleArn": "arn:aws:iam::999988887777:role/theirs", "RoleSessionName": "theirs"}
     keys = session.client("sts").assume_role(**role)["Credentials"]
     theirs = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], names.region)
     theirs.client("s3").create_bucket(Bucket=names.state_bucket, CreateBucketConfiguration=where)
-    answer = AWSResponse("https://s3", seen, {}, io.BytesIO())
+    answer = AWSResponse("https://s3", seen, {}, MockRawResponse(b""))
     target.client("s3").meta.events.register("before-send.s3.HeadBucket", lambda **_: answer)
     with pytest.raises(RefusedError, match=f"{names.state_bucket} is another account's") as caught:
         run(target, "bootstrap")
