@@ -20,7 +20,7 @@ locals {
   }
 
   in_network = local.settings.network.vpc != "none"
-  tracked    = local.settings.tracking.mlflow != "none"
+  tracked    = local.tracking_server_arn != ""
 
   actors = {
     pipeline = { trust = "trust-sagemaker", policies = ["pipeline"] }

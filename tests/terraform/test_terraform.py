@@ -16,6 +16,7 @@ import pytest
 from contracts.names import DEPLOYER_ALIAS, NO_CHAMPION_KEY, SETTINGS_KEY, VARIANT
 from contracts.settings import load
 from cv_factory.operations import infra
+from cv_factory.operations.base import templates
 
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
 
@@ -170,13 +171,19 @@ def test_what_would_break_a_resource_is_refused(
     assert done.returncode == 1 and message in " ".join(re.sub(r"[│\n]", " ", done.stderr).split())
 
 
-def test_variations_of_the_settings(checkout: Path) -> None:
-    """terraform/factory/tests, with a mock of the provider."""
+TESTED = sorted(
+    path.parent.parent.relative_to(templates.folder()).as_posix() for path in templates.folder().rglob("*.tftest.hcl")
+)
+
+
+@pytest.mark.parametrize("folder", TESTED)
+def test_variations_of_the_settings(checkout: Path, folder: str) -> None:
+    """The tests of the roots and modules that Terraform runs itself, with a mock of the provider."""
     mirror = os.environ.get(infra.MIRROR_VARIABLE)
     for arguments in (["init", "-backend=false", *([f"-plugin-dir={mirror}"] if mirror else [])], ["test"]):
         done = subprocess.run(
-            ["terraform", f"-chdir={checkout}/terraform/factory", *arguments, "-no-color"],
-            env={**os.environ, "TF_DATA_DIR": str(checkout / "build" / "test")},
+            ["terraform", f"-chdir={checkout}/terraform/{folder}", *arguments, "-no-color"],
+            env={**os.environ, "TF_DATA_DIR": str(checkout / "build" / "test" / folder)},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
