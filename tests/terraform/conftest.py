@@ -33,7 +33,10 @@ release: {readers: ["210987654321", "111122223333"]}
 github: {repository: acme/widgets, branch: trunk}
 environments:
   local: {release: {strategy: linear, percent: 20, bake_minutes: 3}}
-  dev: {serving: {instance_type: ml.g4dn.xlarge}, data: {source: ./photos}}
+  dev:
+    aws: {existing: {job_role: null, oidc_provider: ~, endpoint_role: "arn:aws:iam::123456789012:role/theirs"}}
+    serving: {instance_type: ml.g4dn.xlarge}
+    data: {source: ./photos}
 """
 
 

@@ -220,8 +220,15 @@ def test_destroyed_nothing_is_left(applied: Any) -> None:
     assert not applied.client("ecr").describe_repositories()["repositories"]
     assert not applied.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
     assert not applied.client("logs").describe_log_groups()["logGroups"]
+    assert not applied.client("sqs").list_queues().get("QueueUrls")
+    assert not applied.client("sns").list_topics()["Topics"]
+    cloudwatch = applied.client("cloudwatch")
+    assert not cloudwatch.describe_alarms()["MetricAlarms"]
+    assert not cloudwatch.list_dashboards()["DashboardEntries"]
+    assert not applied.client("budgets").describe_budgets(AccountId=applied.settings.aws.account_id).get("Budgets")
     aliases = applied.client("kms").list_aliases()["Aliases"]
-    assert not [item for item in aliases if "widgets" in item["AliasName"]]
+    ours = [item["AliasName"] for item in aliases if "widgets" in item["AliasName"]]
+    assert ours == [applied.settings.names.state_key_alias]
 
 
 # --- what there is, in comparable form --------------------------------------------------------------------------------
