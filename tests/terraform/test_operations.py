@@ -1,4 +1,4 @@
-"""What Terraform makes around the factory does its work: who is told, who may read, what the state is encrypted with."""
+"""What Terraform makes around the factory does its work: who is told, who may read, what encrypts the state."""
 
 from __future__ import annotations
 
@@ -106,8 +106,10 @@ def test_readers_read_packages_and_nothing_else(applied: Any) -> None:
         assert ("ReadersRead" in policy) == (bucket == names.artifact_bucket)
     policy = statements(s3.get_bucket_policy(Bucket=names.artifact_bucket)["Policy"])
     assert policy["ReadersRead"]["Resource"] == f"arn:aws:s3:::{names.artifact_bucket}/packages/*"
-    key = applied.client("kms").get_key_policy(KeyId=names.key_alias, PolicyName="default")["Policy"]
-    assert set(statements(key)["ReadersDecrypt"]["Principal"]["AWS"]) == READERS
+    kms = applied.client("kms")
+    key = kms.describe_key(KeyId=names.key_alias)["KeyMetadata"]["KeyId"]
+    document = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+    assert set(statements(document)["ReadersDecrypt"]["Principal"]["AWS"]) == READERS
 
 
 def test_the_state_is_encrypted_with_its_own_key(applied: Any) -> None:
