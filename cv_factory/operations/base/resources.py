@@ -183,12 +183,15 @@ def function(
             Environment={"Variables": environment},
         )
     version = client.publish_version(FunctionName=names.deployer)["Version"]
-    alias = {"FunctionName": names.deployer, "Name": DEPLOYER_ALIAS}
     try:
-        client.get_alias(**alias)
-        client.update_alias(**alias, FunctionVersion=version)
+        client.update_alias(FunctionName=names.deployer, Name=DEPLOYER_ALIAS, FunctionVersion=version)
     except client.exceptions.ResourceNotFoundException:
-        client.create_alias(**alias, FunctionVersion=version, Description="The version that events call")
+        client.create_alias(
+            FunctionName=names.deployer,
+            Name=DEPLOYER_ALIAS,
+            FunctionVersion=version,
+            Description="The version that events call",
+        )
 
 
 def rule(
