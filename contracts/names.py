@@ -13,6 +13,8 @@ GATE, NOTHING_NEW, KNOWN, APPROVAL = "Gate", "NothingNew", "Known", "Approval"
 
 #: The only production variant. Blue/green updates require that the name never changes.
 VARIANT = "main"
+#: The deployer's alias that its rules call.
+DEPLOYER_ALIAS = "live"
 
 #: Who acts in an account, each in a role of its own.
 ACTORS = (
@@ -80,6 +82,14 @@ class Names:
     def endpoint(self) -> str:
         return self.prefix
 
+    @property
+    def tracking_server(self) -> str:
+        return self.prefix
+
+    @property
+    def tracking_server_arn(self) -> str:
+        return f"arn:aws:sagemaker:{self.region}:{self.account_id}:mlflow-tracking-server/{self.tracking_server}"
+
     # ECR
     @property
     def registry(self) -> str:
@@ -119,6 +129,11 @@ class Names:
         return f"arn:aws:lambda:{self.region}:{self.account_id}:function:{self.deployer}"
 
     @property
+    def deployer_alias_arn(self) -> str:
+        """What the rules call: the deployer's alias. The pipeline's steps call the function itself."""
+        return f"{self.deployer_arn}:{DEPLOYER_ALIAS}"
+
+    @property
     def registry_rule(self) -> str:
         return f"{self.prefix}-registry"
 
@@ -143,3 +158,8 @@ class Names:
     @property
     def signing_key_alias(self) -> str:
         return f"alias/{self.prefix}-signing"
+
+    @property
+    def state_key_alias(self) -> str:
+        """Of the key of Terraform's state; ``infra bootstrap`` makes it."""
+        return f"alias/{self.prefix}-tfstate"

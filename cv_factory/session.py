@@ -162,7 +162,7 @@ def _remote(settings: Settings, file: Path) -> Target:
             "Sign in (aws sso login), or set AWS_PROFILE. Without an AWS account: --env local.",
         ) from None
     except (BotoCoreError, ClientError) as error:
-        raise FactoryError(f"STS did not say whose credentials these are: {error}", "Sign in again.") from None
+        raise _refused_by_sts(error, settings) from None
     if account != settings.aws.account_id:
         raise RefusedError(
             f"these credentials are of account {account}; environment {name} is account {settings.aws.account_id}",
@@ -170,6 +170,46 @@ def _remote(settings: Settings, file: Path) -> Target:
             f" in {file.name}.",
         )
     return Target(settings, file, _endpoint(session), session)
+
+
+#: What STS says of credentials -> what that means, and what to do. STS API Reference, "Common errors".
+_CREDENTIALS = {
+    ("ExpiredToken", "ExpiredTokenException", "RequestExpired"): ("have expired", "Sign in again (aws sso login)."),
+    ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"): (
+        "are not valid here",
+        "Were they deleted, or is the region {region} not switched on in this account? Sign in again, set AWS_PROFILE,"
+        " or correct aws.region.",
+    ),
+    ("AccessDenied", "AccessDeniedException"): (
+        "may not take their role",
+        "A role that was just made cannot be taken for some seconds: try again. Else its trust policy must name you.",
+    ),
+}
+
+
+def _refused_by_sts(error: Exception, settings: Settings) -> FactoryError:
+    """Why nobody knows whose credentials these are, in one line."""
+    from botocore import exceptions as aws
+
+    region = settings.aws.region
+    if isinstance(error, aws.ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        for codes, (what, hint) in _CREDENTIALS.items():
+            if code in codes:
+                return FactoryError(
+                    f"the AWS credentials for environment {settings.env} {what} ({code})", hint.format(region=region)
+                )
+    if isinstance(error, aws.SSOError | aws.TokenRetrievalError | aws.CredentialRetrievalError):
+        return FactoryError(
+            f"the sign-in for environment {settings.env} has expired: {error}",
+            "Sign in again: aws sso login (with --profile, if AWS_PROFILE is set).",
+        )
+    if isinstance(error, aws.EndpointConnectionError | aws.ConnectTimeoutError):
+        return FactoryError(
+            f"STS of region {region} does not answer: {error}",
+            "Is aws.region a region of AWS? Else check the network, a proxy, and AWS_ENDPOINT_URL.",
+        )
+    return FactoryError(f"STS did not say whose credentials these are: {error}", "Sign in again.")
 
 
 def _endpoint(session: boto3.Session) -> str:

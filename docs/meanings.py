@@ -29,7 +29,6 @@ MEANINGS = {
     " the first subnet's.",
     "aws.existing.subnet_ids": "Subnets of jobs and endpoint, for `network.vpc: existing`.",
     "aws.existing.security_group_ids": "Security groups of jobs and endpoint, for `network.vpc: existing`.",
-    "aws.existing.bucket": "Not supported yet: Terraform refuses it.",
     "aws.existing.permissions_boundary": "Set on every role that is made.",
     "aws.existing.pipeline_role": "Used instead of making the role of the pipeline.",
     "aws.existing.job_role": "Used instead of making the role of the jobs.",
@@ -83,6 +82,7 @@ MEANINGS = {
     "release.bake_minutes": "Wait after each step.",
     "release.owners": "ARNs of who may take the role `<name>-<env>-owner`. Empty: whoever the account's IAM lets.",
     "release.keep": "Good releases that a clean-up never touches. No effect yet.",
+    "release.readers": "Other accounts that may read the registered packages, their files and the inference images.",
     "network.vpc": "`none`: SageMaker's own network. `create`: a VPC is made, with private subnets in two zones."
     " `existing`: the ids of `aws.existing`.",
     "network.cidr": "Addresses of the VPC for `create`. A change makes the VPC again.",
@@ -91,10 +91,14 @@ MEANINGS = {
     " existing one too; `none`. Each costs by the hour and zone.",
     "network.isolated": "What runs without any network.",
     "network.encrypt_between_instances": "Traffic between a job's instances.",
-    "tracking.mlflow": "The tracking server that trainings are logged to as well.",
-    "operations.email": "Who is told of the deployer's errors; empty: nobody.",
-    "operations.budget_usd": "No effect yet.",
+    "tracking.mlflow": "The tracking server that trainings are logged to as well. `create`: Terraform makes one, which"
+    " costs by the hour; not in env `local`.",
+    "operations.email": "Who is told of the deployer's errors, failed executions and the budget; empty: nobody.",
+    "operations.budget_usd": "US dollars a month, of what has this environment's tags: told at 80 % forecast and at"
+    " 100 % spent. 0: no budget.",
     "operations.log_days": "Log groups and access logs; one of the values that CloudWatch Logs knows.",
+    "operations.images_keep": "Training images that stay, the newest. Inference images never expire.",
+    "operations.reserved_concurrency": "Calls of the deployer at a time, kept for it and never exceeded; 0: neither.",
     "operations.runs_days": "Results of runs and checkpoints expire; at least 7 days after the step cache does.",
     "github.repository": "Whose workflows may take the role, `owner/repository`.",
     "github.branch": "The branch that may.",

@@ -308,11 +308,15 @@ class Events:
         """The function's own settings for asynchronous calls, with its dead-letter queue as DeadLetterArn."""
         if ":lambda:" not in body["target"]:
             return {}
+        from local_sagemaker.moto_gaps import awslambda
+
+        parts = body["target"].split(":")
         try:
             function = self._platform.lambdas.find(body["target"], body["region"])
+            latest = self._platform.lambdas.find(":".join(parts[:7]), body["region"])
         except NoSuchFunction:
             return {}
-        config = dict(function.event_invoke_config[-1].config) if function.event_invoke_config else {}
+        config = awslambda.invoke_config(latest, parts[7] if len(parts) > 7 else awslambda.LATEST)
         dead = function.get_configuration().get("DeadLetterConfig") or {}
         return config | {"DeadLetterArn": dead.get("TargetArn")}
 

@@ -95,6 +95,7 @@ def train(context: Context, prepared: ProcessingStep) -> TrainingStep:
     settings = context.settings
     training = settings.training
     network = context.network
+    tracking = settings.tracking_server_arn
     trainer = ModelTrainer(
         sagemaker_session=context.session,
         base_job_name=TRAIN,
@@ -106,7 +107,7 @@ def train(context: Context, prepared: ProcessingStep) -> TrainingStep:
             "seed": str(training.seed),
             "source_hash": context.source_hash,
         },
-        environment={} if settings.tracking.mlflow == "none" else {"MLFLOW_TRACKING_URI": settings.tracking.mlflow},
+        environment={"MLFLOW_TRACKING_URI": tracking} if tracking else {},
         compute=Compute(
             instance_type=training.instance_type,
             instance_count=1,  # Preprocess is what several instances share

@@ -45,13 +45,15 @@ Subnet = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 SecurityGroup = Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
 
 
+AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description='12 digits in quotes, "111122223333"')]
+
+
 class Existing(Section):
     """Parts of the account to reuse instead of making them; what is not named is made."""
 
     vpc_id: Annotated[str | None, Field(pattern=r"^vpc-[0-9a-f]{8,17}$", description="for example vpc-0a1b2c3d")] = None
     subnet_ids: Annotated[tuple[Subnet, ...] | None, Field(max_length=16)] = None
     security_group_ids: Annotated[tuple[SecurityGroup, ...] | None, Field(max_length=5)] = None
-    bucket: str | None = None
     permissions_boundary: Annotated[str | None, _arn("policy")] = None
     pipeline_role: RoleArn = None
     job_role: RoleArn = None
@@ -62,7 +64,7 @@ class Existing(Section):
 
 class Aws(Section):
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="for example ap-southeast-1")]
-    account_id: Annotated[str, Field(pattern=r"^\d{12}$", description='12 digits in quotes, "111122223333"')]
+    account_id: AccountId
     existing: Existing
 
 
@@ -133,6 +135,7 @@ class Release(Section):
     owners: Annotated[
         tuple[Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/\S+$")], ...], Field(max_length=20)
     ]
+    readers: Annotated[tuple[AccountId, ...], Field(max_length=50)]
 
 
 class Network(Section):
@@ -149,8 +152,8 @@ class Tracking(Section):
         str,
         Field(
             max_length=512,  # it becomes a job's environment variable
-            pattern=r"^none$|^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:[A-Za-z0-9_/.-]+$",
-            description="none or a tracking server's ARN",
+            pattern=r"^none$|^create$|^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:[A-Za-z0-9_/.-]+$",
+            description="none, create or a tracking server's ARN",
         ),
     ]
 
@@ -159,6 +162,8 @@ class Operations(Section):
     email: Annotated[str, Field(pattern=r"^$|^[^@\s]+@[^@\s]+\.[^@\s]+$", description="an e-mail address, or empty")]
     budget_usd: Annotated[float, Field(ge=0), BeforeValidator(_number)]
     log_days: Annotated[int, Field(ge=1, le=3653)]
+    images_keep: Annotated[int, Field(ge=1, le=1000)]
+    reserved_concurrency: Annotated[int, Field(ge=0, le=1000)]
     runs_days: Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -200,6 +205,12 @@ class Settings(Section):
         """The role of ``actor``: the one of ``aws.existing`` or the one that the base makes."""
         existing: str | None = getattr(self.aws.existing, f"{actor}_role")
         return existing or self.names.role_arn(actor)
+
+    @property
+    def tracking_server_arn(self) -> str:
+        """The tracking server that jobs log to: the named one, or the one that Terraform makes; empty: none."""
+        chosen = self.tracking.mlflow
+        return {"none": "", "create": self.names.tracking_server_arn}.get(chosen, chosen)
 
 
 SECTIONS = tuple(name for name in Settings.model_fields if name not in ("name", "env"))

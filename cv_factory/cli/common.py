@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 import time
 import typing
@@ -220,6 +221,10 @@ def explain(error: BaseException) -> FactoryError | None:
     return None
 
 
+#: What SageMaker and Lambda say of a role that does not trust them, or not yet: IAM is eventually consistent.
+_NOT_ASSUMED = re.compile(r"could not assume role|cannot be assumed", re.IGNORECASE)
+
+
 def _explain_aws(error: BaseException) -> FactoryError | None:
     from botocore import exceptions as aws
 
@@ -238,6 +243,13 @@ def _explain_aws(error: BaseException) -> FactoryError | None:
             hint = "These credentials lack a permission. Ask the owner of the account, or switch AWS_PROFILE."
         elif code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"):
             hint = "The credentials have expired. Sign in again."
+        elif code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"):
+            hint = "What it names is in another region than aws.region of this environment. Correct one of the two."
+        elif _NOT_ASSUMED.search(message):
+            hint = (
+                "A role that was just made cannot be taken for some seconds: run it again. If it stays:"
+                " cv-factory doctor, with this --env."
+            )
         elif code in ("501", "NotImplemented", "InternalFailure", "InternalError", "500"):
             hint = "The endpoint cannot do this. If it is an emulator, it may lack the operation."
         return FactoryError(f"{error.operation_name} failed: {code}: {message}".rstrip(": "), hint)

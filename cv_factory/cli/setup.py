@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -55,11 +56,13 @@ def doctor(cli: Cli) -> None:
 
 
 def infra(ctx: typer.Context) -> None:
-    """Terraform for the environment's base: bootstrap, plan, apply, destroy, output, …
+    """Terraform for the environment's base: bootstrap, plan, apply, destroy, output, force-unlock, …
 
-    Options of cv-factory itself stand before the word infra; everything after it is Terraform's.
+    Options of cv-factory itself stand before the word infra; everything after it is Terraform's, but for two of
+    destroy: --with-data takes the buckets and the keys down too, --confirm NAME says that it is meant.
     """
     from cv_factory.operations import infra as operation
 
     cli = root_cli(ctx)
-    raise typer.Exit(operation.run(cli.settings, cli.file, ctx.args, yes=cli.yes, say=cli.screen.say))
+    ask = typer.prompt if sys.stdin.isatty() and not cli.json else None
+    raise typer.Exit(operation.run(cli.settings, cli.file, ctx.args, yes=cli.yes, say=cli.screen.say, ask=ask))

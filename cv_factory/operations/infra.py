@@ -8,19 +8,18 @@ cannot reach the registry.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contracts import hashing, jsonio, source
 from contracts.errors import FactoryError, UsageError
 from contracts.settings import Settings, reader
 from cv_factory import session as sessions
-from cv_factory.operations.base import templates
+from cv_factory.operations.base import destruction, state_bucket, state_lock, templates
 from deployment import package
 
 if TYPE_CHECKING:
@@ -30,39 +29,58 @@ ROOTS = ("data", "factory")
 MIRROR_VARIABLE = "TF_PLUGIN_MIRROR"
 #: Commands that ask before they change something; ``--yes`` answers.
 _ASKING = ("apply", "destroy")
+#: Commands that lock the state.
+_LOCKING = ("plan", "apply", "destroy", "refresh", "import")
 #: Exit code of ``plan -detailed-exitcode`` when there is something to change.
 _CHANGES = 2
 
 
-def run(settings: Settings, file: Path, args: Sequence[str], *, yes: bool, say: Callable[[str], None]) -> int:
+def run(
+    settings: Settings,
+    file: Path,
+    args: Sequence[str],
+    *,
+    yes: bool,
+    say: Callable[[str], None],
+    ask: Callable[[str], str] | None = None,
+) -> int:
     """Run ``args`` as Terraform's command line for the environment; returns the exit code.
 
-    ``bootstrap`` makes the state bucket. ``destroy`` takes down the factory alone, with ``--with-data`` the data too.
-    Every other command runs in each root in turn and ends at the first that fails.
+    ``bootstrap`` makes the state bucket. ``destroy`` takes down the factory alone; with ``--with-data`` the data too,
+    once the environment's name was typed (``ask``) or given (``--confirm NAME``). ``force-unlock`` runs in the root
+    that is locked. Every other command runs in each root in turn and ends at the first that fails.
 
     Raises:
-        UsageError: no command.
-        FactoryError: Terraform is not there, or cannot use its backend.
-        RefusedError: the credentials are of another account.
+        UsageError: no command, or options that do not belong to it.
+        FactoryError: Terraform is not there, or cannot use its backend; the state is locked; a bucket is not empty.
+        RefusedError: the credentials are of another account; the data's end was not confirmed.
     """
     if not args:
         raise UsageError(
             "infra needs a command", "bootstrap, plan, apply, output, destroy, or any other of Terraform's."
         )
     command, *rest = args
+    with_data, confirmed = _take_flag(rest, "--with-data"), _take_value(rest, "--confirm")
+    if command != "destroy" and (with_data or confirmed is not None):
+        raise UsageError(
+            "--with-data and --confirm belong to destroy", "Every other command runs in both roots anyway."
+        )
     target = sessions.open(settings, file)
     say(str(target))
     if command == "bootstrap":
-        made = bootstrap(target)
+        made = state_bucket.ensure(target)
         say(f"State bucket {settings.names.state_bucket}: {'made' if made else 'there already'}")
         return 0
-    roots = _roots(command, rest)
-    rest = [word for word in rest if word != "--with-data"]
-    if yes and command in _ASKING and "-auto-approve" not in rest:
-        rest.insert(0, "-auto-approve")
+    if with_data:
+        destruction.check(target, confirmed, ask, say)
+    roots = _roots(target, command, rest, with_data=with_data)
+    if yes:
+        _answer(command, rest)
     package.main([str(_zip())])
     worst = 0
     for root in roots:
+        if command in _LOCKING and not any(word.startswith("-lock") for word in rest):
+            state_lock.refuse(target, root)
         say(f"terraform/{root}: {command}")
         code = terraform(target, root, [command, *rest])
         worst = max(worst, code)
@@ -71,46 +89,31 @@ def run(settings: Settings, file: Path, args: Sequence[str], *, yes: bool, say: 
     return worst
 
 
-def bootstrap(target: Target) -> bool:
-    """Make the bucket of Terraform's state: versioned, encrypted, private. False when it was there."""
-    names = target.settings.names
-    s3: Any = target.client("s3")
-    bucket = names.state_bucket
-    made = True
-    try:
-        where = {} if names.region == "us-east-1" else {"LocationConstraint": names.region}
-        s3.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": where} if where else {}))
-    except s3.exceptions.BucketAlreadyOwnedByYou:
-        made = False
-    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    s3.put_bucket_encryption(
-        Bucket=bucket,
-        ServerSideEncryptionConfiguration={
-            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-        },
-    )
-    s3.put_public_access_block(
-        Bucket=bucket,
-        PublicAccessBlockConfiguration={
-            "BlockPublicAcls": True,
-            "IgnorePublicAcls": True,
-            "BlockPublicPolicy": True,
-            "RestrictPublicBuckets": True,
-        },
-    )
-    tls_only = {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [tls_only]}))
-    s3.put_bucket_tagging(
-        Bucket=bucket, Tagging={"TagSet": [{"Key": key, "Value": value} for key, value in names.tags.items()]}
-    )
-    return made
+def _take_flag(words: list[str], name: str) -> bool:
+    """Take an option of our own out of what Terraform gets."""
+    there = name in words
+    words[:] = [word for word in words if word != name]
+    return there
+
+
+def _take_value(words: list[str], name: str) -> str | None:
+    """The same, for ``NAME VALUE`` and ``NAME=VALUE``; None where it is not there, empty without a value."""
+    for index, word in enumerate(words):
+        if word == name:
+            value = words[index + 1] if index + 1 < len(words) else ""
+            del words[index : index + 2]
+            return value
+        if word.startswith(f"{name}="):
+            del words[index]
+            return word.partition("=")[2]
+    return None
+
+
+def _answer(command: str, rest: list[str]) -> None:
+    """What ``--yes`` adds: Terraform's own word for it."""
+    word = "-auto-approve" if command in _ASKING else "-force" if command == "force-unlock" else ""
+    if word and word not in rest:
+        rest.insert(0, word)
 
 
 def terraform(target: Target, root: str, args: Sequence[str], *, quiet: bool = False) -> int:
@@ -162,12 +165,16 @@ def build_folder() -> Path:
     return source.root() / "build"
 
 
-def _roots(command: str, rest: Sequence[str]) -> tuple[str, ...]:
-    if command != "destroy":
-        if "--with-data" in rest:
-            raise UsageError("--with-data belongs to destroy", "Every other command runs in both roots anyway.")
-        return ROOTS
-    return tuple(reversed(ROOTS)) if "--with-data" in rest else ("factory",)
+def _roots(target: Target, command: str, rest: Sequence[str], *, with_data: bool) -> tuple[str, ...]:
+    """Where the command runs, in order."""
+    if command == "destroy":
+        return tuple(reversed(ROOTS)) if with_data else ("factory",)
+    if command == "force-unlock":
+        ids = [word for word in rest if not word.startswith("-")]
+        if not ids:
+            raise UsageError("force-unlock needs the lock's ID", "The message about the lock has it.")
+        return (state_lock.root_of(target, ids[-1], ROOTS),)
+    return ROOTS
 
 
 def _init_arguments(target: Target, root: str) -> list[str]:
@@ -176,8 +183,8 @@ def _init_arguments(target: Target, root: str) -> list[str]:
         "bucket": names.state_bucket,
         "key": f"{root}.tfstate",
         "region": names.region,
+        # Not "encrypt": that asks for S3's own key, and the bucket encrypts with its key anyway.
         "use_lockfile": "true",
-        "encrypt": "true",
     }
     mirror = os.environ.get(MIRROR_VARIABLE)
     return [

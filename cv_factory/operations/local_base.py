@@ -1,8 +1,9 @@
 """The base of environment ``local``: what Terraform makes elsewhere, made with boto3 where there is no Terraform.
 
 Left out, because a laptop has nobody to read them: the log bucket and access logs, versions and expiry of objects,
-bucket policies, the queue of failed events, alarms and their topic, GitHub's role; of a network of its own the routes,
-endpoints and flow logs. ``tests/terraform`` compares the rest, resource by resource.
+bucket policies, the queue of failed events, alarms, their topic, dashboard and budget, what other accounts may read,
+roles of people and workflows; of a network of its own the routes, endpoints and flow logs. ``tests/terraform`` compares
+the rest, resource by resource.
 
 A record in the artifact bucket holds the hash of each part as it was made, so a second call makes nothing again.
 """
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from contracts import hashing, jsonio, source
-from contracts.errors import ContractError, FactoryError
+from contracts.errors import ContractError, FactoryError, RefusedError
 from contracts.names import SETTINGS_KEY
 from contracts.release import SETTINGS_VARIABLE
 from contracts.settings import Settings
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 #: Where the record lies in the artifact bucket.
 RECORD_KEY = "release/local-base.json"
 #: Part of every part's hash: raise it when this module makes the same description into something else.
-_REVISION = 1
+_REVISION = 2
 
 _ROLES = ("pipeline", "job", "endpoint", "deployer")
 _IMAGES = ("training", "inference")
@@ -126,6 +127,12 @@ class _Base:
         return self.clients[service]
 
     def ensure(self, admin_url: str | None) -> Made:
+        if self.settings.tracking.mlflow == "create":
+            raise RefusedError(
+                "tracking.mlflow is create, and only Terraform makes a tracking server",
+                f"For environment {self.settings.env} set tracking.mlflow to none: trainings are logged into the job's"
+                " output data.",
+            )
         code = build_zip()
         manifests = {name: images.manifest(self.names, name, source.source_hash(name)) for name in _IMAGES}
         places = templates.values(self.settings, key_arn="(key)", signing_key_arn="(signing key)")
@@ -168,8 +175,8 @@ class _Base:
         )
         part(
             "deployer",
-            [hashing.of_bytes(code), self._function(), self.settings.operations.log_days],
-            lambda: self._deployer(code),
+            [hashing.of_bytes(code), self._function(), self.settings.operations.log_days, keys],
+            lambda: self._deployer(code, keys["main"]),
         )
         patterns = {
             self.names.registry_rule: templates.document("events/registry.json", filled),
@@ -243,8 +250,8 @@ class _Base:
             "environment": {SETTINGS_VARIABLE: str(self.names.artifacts(SETTINGS_KEY))},
         }
 
-    def _deployer(self, code: bytes) -> None:
-        resources.log_group(self.client("logs"), self.names, self.settings.operations.log_days)
+    def _deployer(self, code: bytes, key_arn: str) -> None:
+        resources.log_group(self.client("logs"), self.names, self.settings.operations.log_days, key_arn)
         function = self._function()
         resources.function(
             self.client("lambda"), self.names, self.spec, function["role"], code, function["environment"]

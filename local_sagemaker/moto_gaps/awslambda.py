@@ -4,7 +4,7 @@
   makes itself (SNS, log subscriptions, event source mappings) become asynchronous calls.
 - DeadLetterConfig and LoggingConfig get lost, so that Terraform plans a new version each time.
 - An event source mapping on an alias answers the ARN of a version.
-- PutFunctionEventInvokeConfig adds a configuration and reads the first one back.
+- PutFunctionEventInvokeConfig adds a configuration and reads the first one back; it knows no qualifier.
 - AddPermission takes a statement id twice.
 """
 
@@ -15,9 +15,10 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda.exceptions import LambdaClientError, UnknownEventConfig
 from moto.awslambda.models import EventInvokeConfig, EventSourceMapping, LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
+from moto.core.responses import ActionResult
 
 from local_sagemaker.iam import workloads
 from local_sagemaker.iam.access import Denied
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
 
 _KEPT = ("DeadLetterConfig", "LoggingConfig")
+
+LATEST = "$LATEST"
 
 #: The largest payload of an asynchronous call, bytes.
 _LARGEST_EVENT = 1_048_576
@@ -55,7 +58,8 @@ class _StatementExists(LambdaClientError):
 
 def install(platform: Platform) -> None:
     _install_invoke(platform)
-    _install_configuration(platform)
+    _install_configuration()
+    _install_invoke_configs(platform)
 
 
 def _install_invoke(platform: Platform) -> None:
@@ -131,7 +135,7 @@ def _check_destination(platform: Platform, function: Any, config: dict[str, Any]
         raise _BadDestination(queue) from None
 
 
-def _install_configuration(platform: Platform) -> None:
+def _install_configuration() -> None:
     @replace(LambdaFunction)
     def __init__(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:  # noqa: N807
         __init__.original(self, account_id, spec, *args, **kwargs)  # type: ignore[attr-defined]
@@ -165,15 +169,77 @@ def _install_configuration(platform: Platform) -> None:
             raise _StatementExists(wanted)
         return add_permission.original(self, function_name, qualifier, raw)  # type: ignore[attr-defined]
 
+
+def _install_invoke_configs(platform: Platform) -> None:
+    """One configuration of asynchronous calls for each qualifier, kept with the function itself: an alias that moves to
+    another version keeps its own."""
+
+    def configs(backend: Any, name: str) -> tuple[Any, dict[str, Any], str]:
+        parts = name.split(":")[6:] if name.startswith("arn:") else name.split(":")
+        function = backend.get_function(parts[0])
+        backend.get_function(":".join(parts))  # no such version or alias: refused
+        held: dict[str, Any] = function.__dict__.setdefault("invoke_configs", {})
+        return function, held, parts[1] if len(parts) > 1 else LATEST
+
+    def name_of(response: Any) -> str:
+        name = unquote(response.path.rstrip("/").rsplit("/", 2)[-2])
+        qualifier = response.querystring.get("Qualifier", [LATEST])[0]
+        return name if qualifier == LATEST else f"{name}:{qualifier}"
+
+    @replace(LambdaResponse, "put_function_event_invoke_config")
+    def put(self: Any) -> Any:
+        return ActionResult(self.backend.put_function_event_invoke_config(name_of(self), self.json_body))
+
+    @replace(LambdaResponse, "update_function_event_invoke_config")
+    def update(self: Any) -> Any:
+        return ActionResult(self.backend.update_function_event_invoke_config(name_of(self), self.json_body))
+
+    @replace(LambdaResponse, "get_function_event_invoke_config")
+    def get(self: Any) -> Any:
+        return ActionResult(self.backend.get_function_event_invoke_config(name_of(self)))
+
+    @replace(LambdaResponse, "delete_function_event_invoke_config")
+    def delete(self: Any) -> Any:
+        self.backend.delete_function_event_invoke_config(name_of(self))
+        return 204, {"status": 204}, "{}"
+
     @replace(LambdaBackend)
     def put_function_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> Any:
-        function = self.get_function(function_name)
+        function, held, qualifier = configs(self, function_name)
         _check_destination(platform, function, config)
-        function.event_invoke_config = [EventInvokeConfig(function.function_arn, function.last_modified, config)]
-        return function.event_invoke_config[0].response()
+        held[qualifier] = EventInvokeConfig(f"{function.function_arn}:{qualifier}", function.last_modified, config)
+        return held[qualifier].response()
 
     @replace(LambdaBackend)
     def update_function_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> Any:
-        function = self.get_function(function_name)
-        before = function.event_invoke_config[0].config if function.event_invoke_config else {}
+        _, held, qualifier = configs(self, function_name)
+        before = held[qualifier].config if qualifier in held else {}
         return self.put_function_event_invoke_config(function_name, before | config)
+
+    @replace(LambdaBackend)
+    def get_function_event_invoke_config(self: Any, function_name: str) -> Any:
+        function, held, qualifier = configs(self, function_name)
+        if qualifier not in held:
+            raise UnknownEventConfig(f"{function.function_arn}:{qualifier}")
+        return held[qualifier].response()
+
+    @replace(LambdaBackend)
+    def delete_function_event_invoke_config(self: Any, function_name: str) -> None:
+        self.get_function_event_invoke_config(function_name)
+        _, held, qualifier = configs(self, function_name)
+        del held[qualifier]
+
+    @replace(LambdaBackend)
+    def list_function_event_invoke_configs(self: Any, function_name: str) -> Any:
+        _, held, _ = configs(self, function_name)
+        return {"FunctionEventInvokeConfigs": [one.response() for one in held.values()]}
+
+
+def invoke_config(function: Any, qualifier: str) -> dict[str, Any]:
+    """The configuration of asynchronous calls of a function's ($LATEST's) qualifier; empty where there is none.
+
+    Args:
+        function: moto's function object, of no version.
+    """
+    held = getattr(function, "invoke_configs", {})
+    return dict(held[qualifier].config) if qualifier in held else {}

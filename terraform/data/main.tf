@@ -5,13 +5,24 @@ locals {
     account_id = local.names.account_id
     region     = local.names.region
   }
+
+  # Accounts that may read packages; the same list is in the artifact bucket's policy and in the factory's registry.
+  readers    = local.settings.release.readers
+  key_policy = jsondecode(templatefile("${path.module}/../policies/key.json", local.places))
+  key_readers = [for accounts in length(local.readers) == 0 ? [] : [local.readers] : {
+    Sid       = "ReadersDecrypt"
+    Effect    = "Allow"
+    Principal = { AWS = [for account in sort(accounts) : "arn:aws:iam::${account}:root"] }
+    Action    = ["kms:Decrypt", "kms:DescribeKey"]
+    Resource  = "*"
+  }]
 }
 
 resource "aws_kms_key" "main" {
   description             = "Data of ${local.names.prefix}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
-  policy                  = jsonencode(jsondecode(templatefile("${path.module}/../policies/key.json", local.places)))
+  policy                  = jsonencode(merge(local.key_policy, { Statement = concat(local.key_policy.Statement, local.key_readers) }))
 }
 
 resource "aws_kms_alias" "main" {
@@ -33,7 +44,10 @@ resource "aws_kms_alias" "signing" {
 }
 
 module "log_bucket" {
-  source = "../modules/bucket"
+  source = "../modules/storage"
+
+  # Logs of accesses keep coming until the bucket that they are about is gone, so nobody could empty it first.
+  force_destroy = true
 
   name            = local.names.log_bucket
   logs_of_account = local.names.account_id
@@ -41,7 +55,7 @@ module "log_bucket" {
 }
 
 module "data_bucket" {
-  source = "../modules/bucket"
+  source = "../modules/storage"
 
   name        = local.names.data_bucket
   kms_key_arn = aws_kms_key.main.arn
@@ -50,12 +64,14 @@ module "data_bucket" {
 }
 
 module "artifact_bucket" {
-  source = "../modules/bucket"
+  source = "../modules/storage"
 
-  name        = local.names.artifact_bucket
-  kms_key_arn = aws_kms_key.main.arn
-  logging     = true
-  log_bucket  = module.log_bucket.name
+  name          = local.names.artifact_bucket
+  kms_key_arn   = aws_kms_key.main.arn
+  logging       = true
+  log_bucket    = module.log_bucket.name
+  readers       = local.readers
+  reader_prefix = "packages/"
   expire_days = {
     "runs/"        = local.settings.operations.runs_days
     "checkpoints/" = local.settings.operations.runs_days

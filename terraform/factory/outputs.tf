@@ -24,8 +24,13 @@ output "registry" {
 }
 
 output "alerts_topic_arn" {
-  description = "Topic of the alarms."
-  value       = aws_sns_topic.alerts.arn
+  description = "Topic of alarms, failed executions and the budget."
+  value       = module.operations.topic_arn
+}
+
+output "dashboard" {
+  description = "Name of the CloudWatch dashboard."
+  value       = module.operations.dashboard
 }
 
 output "network" {

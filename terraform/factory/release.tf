@@ -1,7 +1,8 @@
 # The deployer, and the two objects that it and the pipeline read.
 
 locals {
-  deployer_zip = startswith(var.deployer_zip, "/") ? var.deployer_zip : "${path.root}/${var.deployer_zip}"
+  deployer_zip  = startswith(var.deployer_zip, "/") ? var.deployer_zip : "${path.root}/${var.deployer_zip}"
+  deployer_spec = jsondecode(file("${path.module}/../deployer.json"))
 
   # contracts/release.py, ReleaseSettings. Its network is made or looked up in network.tf.
   release_settings = {
@@ -58,14 +59,17 @@ module "deployer" {
   region      = local.names.region
   role_arn    = local.names.role_arns.deployer
   zip_file    = local.deployer_zip
-  spec        = jsondecode(file("${path.module}/../deployer.json"))
+  spec        = local.deployer_spec
   environment = { CVF_SETTINGS_URI = "s3://${local.names.artifact_bucket}/${local.names.settings_key}" }
   patterns = {
     (local.names.registry_rule) = templatefile("${path.module}/../events/registry.json", local.places)
     (local.names.endpoint_rule) = templatefile("${path.module}/../events/endpoint.json", local.places)
   }
-  sweep_rule = local.names.sweep_rule
-  log_days   = local.settings.operations.log_days
+  sweep_rule           = local.names.sweep_rule
+  alias                = local.names.deployer_alias
+  kms_key_arn          = local.key_arn
+  log_days             = local.settings.operations.log_days
+  reserved_concurrency = local.settings.operations.reserved_concurrency
 
   depends_on = [module.identity, aws_s3_object.settings]
 }

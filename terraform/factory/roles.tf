@@ -21,7 +21,7 @@ locals {
     source_bucket       = try(regex("^s3://([^/]+)", local.settings.data.source)[0], local.names.data_bucket)
     job_role_arn        = local.names.role_arns.job
     endpoint_role_arn   = local.names.role_arns.endpoint
-    tracking_server_arn = local.settings.tracking.mlflow
+    tracking_server_arn = local.tracking_server_arn
     key_arn             = local.key_arn
     signing_key_arn     = local.signing_key_arn
   }
@@ -37,7 +37,7 @@ locals {
 
   in_place   = startswith(local.settings.data.source, "s3://")
   in_network = local.settings.network.vpc != "none"
-  tracked    = local.settings.tracking.mlflow != "none"
+  tracked    = local.tracking_server_arn != ""
 
   actors = merge(
     {
@@ -47,6 +47,9 @@ locals {
       deployer = { what = "Rolls out what is approved", trust = "trust-lambda", policies = ["deployer"] }
       owner    = { what = "Approves, rejects, rolls back", trust = "trust-owner", policies = ["owner"] }
     },
+    local.make_tracking ? {
+      tracking = { what = "The MLflow tracking server", trust = "trust-sagemaker", policies = ["tracking-server"] }
+    } : {},
     local.with_github ? {
       github-plan    = { what = "Workflows: plans the base; reads, writes nothing", trust = "trust-github-plan", policies = ["github-plan"] }
       github-apply   = { what = "Workflows: applies the base", trust = "trust-github", policies = ["github-apply", "github-plan"] }

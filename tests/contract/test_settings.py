@@ -152,7 +152,7 @@ def test_an_empty_file_says_what_must_be_set(file: Path) -> None:
         (
             ("  isolated: []", "  isolated: []\ntracking: {mlflow: http://x}"),
             13,
-            "tracking.mlflow: 'http://x' is not allowed (none or a tracking server's ARN)",
+            "tracking.mlflow: 'http://x' is not allowed (none, create or a tracking server's ARN)",
         ),
         (
             ('  account_id: "111122223333"', '  account_id: "1111"'),

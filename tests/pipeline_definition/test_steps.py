@@ -211,9 +211,14 @@ def test_jobs_are_tried_again_when_capacity_quota_or_the_service_fails(plain: An
     assert retried == {"Processing", "Training", "RegisterModel"}
 
 
-def test_a_tracking_server_reaches_train_alone() -> None:
-    arn = "arn:aws:sagemaker:ap-southeast-1:111122223333:mlflow-tracking-server/team"
-    _, requests, _ = build(tracking={"mlflow": arn})
+SERVER = "arn:aws:sagemaker:ap-southeast-1:111122223333:mlflow-tracking-server/team"
+
+
+@pytest.mark.parametrize("mlflow", [SERVER, "create"])
+def test_a_tracking_server_reaches_train_alone(mlflow: str) -> None:
+    """Of a server that Terraform makes the ARN is known before it is there."""
+    _, requests, settings = build(tracking={"mlflow": mlflow})
+    arn = settings.names.tracking_server_arn if mlflow == "create" else mlflow
     assert requests[names.TRAIN]["Environment"] == {"MLFLOW_TRACKING_URI": arn}
     assert "Environment" not in requests[names.PREPROCESS] and "Environment" not in requests[names.EVALUATE]
 

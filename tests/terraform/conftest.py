@@ -28,11 +28,15 @@ aws: {region: eu-west-1, account_id: "123456789012"}
 data: {source: "s3://their-bucket/photos"}
 serving: {capture_share: 0.25, image_url_hosts: [images.example.com, cdn.example.com], max_instances: 3}
 network: {vpc: create, nat: true, isolated: [train]}
-operations: {email: ml@example.com, log_days: 14}
+operations: {email: ml@example.com, log_days: 14, budget_usd: 50, images_keep: 7, reserved_concurrency: 2}
+release: {readers: ["210987654321", "111122223333"]}
 github: {repository: acme/widgets, branch: trunk}
 environments:
   local: {release: {strategy: linear, percent: 20, bake_minutes: 3}}
-  dev: {serving: {instance_type: ml.g4dn.xlarge}, data: {source: ./photos}}
+  dev:
+    aws: {existing: {job_role: null, oidc_provider: ~, endpoint_role: "arn:aws:iam::123456789012:role/theirs"}}
+    serving: {instance_type: ml.g4dn.xlarge}
+    data: {source: ./photos}
 """
 
 
@@ -94,7 +98,7 @@ def applied(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("terraform")
     stack = start(folder, checkout / "factory.yaml")
     try:
-        assert infra.bootstrap(stack.target)
+        assert infra.state_bucket.ensure(stack.target)
         infra.package.main([str(infra._zip())])
         for root in infra.ROOTS:
             assert stack.terraform(root, "apply", "-auto-approve", "-input=false") == 0

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
+from contracts.names import DEPLOYER_ALIAS, NO_CHAMPION_KEY, SETTINGS_KEY, VARIANT
 from contracts.settings import load
 from cv_factory.operations import infra
 from cv_factory.operations.base import network as networks
+from cv_factory.operations.base import templates
 from tests.terraform import network
 
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
 COMPARED = {
     "aws_cloudwatch_event_rule", "aws_cloudwatch_event_target", "aws_cloudwatch_log_group",
     "aws_default_security_group", "aws_ecr_repository", "aws_iam_role", "aws_iam_role_policy", "aws_kms_alias",
-    "aws_kms_key", "aws_lambda_function", "aws_lambda_permission", "aws_s3_bucket",
+    "aws_kms_key", "aws_lambda_alias", "aws_lambda_function", "aws_lambda_permission", "aws_s3_bucket",
     "aws_s3_bucket_public_access_block", "aws_s3_bucket_server_side_encryption_configuration", "aws_s3_object",
     "aws_sagemaker_model_package_group", "aws_security_group", "aws_subnet", "aws_vpc",
     "aws_vpc_security_group_egress_rule", "aws_vpc_security_group_ingress_rule",
@@ -43,6 +44,12 @@ TERRAFORM_ONLY = {
     "aws_sns_topic_policy": "nobody to alarm",
     "aws_sns_topic_subscription": "nobody to alarm",
     "aws_cloudwatch_metric_alarm": "nobody to alarm",
+    "aws_cloudwatch_log_metric_filter": "nobody to alarm",
+    "aws_cloudwatch_dashboard": "cv-factory status shows what there is",
+    "aws_budgets_budget": "a laptop costs nothing",
+    "aws_ecr_lifecycle_policy": "the local registry holds manifests, no layers",
+    "aws_ecr_repository_policy": "no other account reaches a laptop",
+    "aws_sagemaker_model_package_group_policy": "no other account reaches a laptop",
     "aws_iam_openid_connect_provider": "GitHub does not reach a laptop",
     "aws_route_table": "on loopback nothing is routed",
     "aws_route_table_association": "as aws_route_table",
@@ -55,7 +62,15 @@ TERRAFORM_ONLY = {
 }
 #: Resources of the kinds above that only Terraform makes.
 TERRAFORM_ONLY_NAMES = {
-    "widgets-local-logs-123456789012", "widgets-local-github", "widgets-local-flow-logs", "widgets-local-public",
+    "widgets-local-logs-123456789012", "widgets-local-github-plan", "widgets-local-github-apply",
+    "widgets-local-github-release", "widgets-local-owner", "widgets-local-flow-logs", "widgets-local-public",
+    "widgets-local-execution-failed",
+    "ReadersDecrypt",  # a statement of the key's policy: no other account reaches a laptop
+}  # fmt: skip
+#: Names that are the same in every environment.
+CONSTANTS = {
+    "settings_key": SETTINGS_KEY, "no_champion_key": NO_CHAMPION_KEY, "variant": VARIANT,
+    "deployer_alias": DEPLOYER_ALIAS,
 }  # fmt: skip
 
 
@@ -153,8 +168,8 @@ def test_both_readers_merge_the_settings_alike(checkout: Path, tmp_path: Path, e
             assert value == {actor: settings.names.role(actor) for actor in value}
         elif name == "role_arns":
             assert value == {actor: settings.role_arn(actor) for actor in value}
-        elif name in ("settings_key", "no_champion_key"):
-            assert value == {"settings_key": SETTINGS_KEY, "no_champion_key": NO_CHAMPION_KEY}[name]
+        elif name in CONSTANTS:
+            assert value == CONSTANTS[name]
         else:
             assert value == getattr(settings.names, name), name
 
@@ -168,7 +183,7 @@ def test_both_readers_merge_the_settings_alike(checkout: Path, tmp_path: Path, e
         (
             "dev",
             "aws: {account_id: '123456789012', existing: {bucket: theirs}}",
-            "existing.bucket is not supported yet",
+            "aws.existing.bucket is no setting",
         ),
         ("Dev", "", "1 to 10 of a-z and 0-9"),
     ],
@@ -183,9 +198,14 @@ def test_what_would_break_a_resource_is_refused(
     assert done.returncode == 1 and message in " ".join(re.sub(r"[│\n]", " ", done.stderr).split())
 
 
-@pytest.mark.parametrize("folder", ["factory", "modules/network", "modules/interface_endpoints"])
+TESTED = sorted(
+    path.parent.parent.relative_to(templates.folder()).as_posix() for path in templates.folder().rglob("*.tftest.hcl")
+)
+
+
+@pytest.mark.parametrize("folder", TESTED)
 def test_variations_of_the_settings(checkout: Path, folder: str) -> None:
-    """The tests beside the .tf files, with a mock of the provider."""
+    """The tests of the roots and modules that Terraform runs itself, with a mock of the provider."""
     mirror = os.environ.get(infra.MIRROR_VARIABLE)
     for arguments in (["init", "-backend=false", *([f"-plugin-dir={mirror}"] if mirror else [])], ["test"]):
         done = subprocess.run(
@@ -227,8 +247,15 @@ def test_destroyed_nothing_is_left(applied: Any) -> None:
     assert not applied.client("ecr").describe_repositories()["repositories"]
     assert not applied.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
     assert not applied.client("logs").describe_log_groups()["logGroups"]
+    assert not applied.client("sqs").list_queues().get("QueueUrls")
+    assert not applied.client("sns").list_topics()["Topics"]
+    cloudwatch = applied.client("cloudwatch")
+    assert not cloudwatch.describe_alarms()["MetricAlarms"]
+    assert not cloudwatch.list_dashboards()["DashboardEntries"]
+    assert not applied.client("budgets").describe_budgets(AccountId=applied.settings.aws.account_id).get("Budgets")
     aliases = applied.client("kms").list_aliases()["Aliases"]
-    assert not [item for item in aliases if "widgets" in item["AliasName"]]
+    ours = [item["AliasName"] for item in aliases if "widgets" in item["AliasName"]]
+    assert ours == [applied.settings.names.state_key_alias]
     assert not network.rest(applied.client("ec2"))
 
 
@@ -260,7 +287,11 @@ def _read_keys(stack: Any) -> Any:
         found[alias] = {
             **{name: metadata[name] for name in ("KeySpec", "KeyUsage", "Description", "Enabled")},
             "rotated": rotation and rotation["KeyRotationEnabled"],
-            "policy": json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]),
+            "policy": [
+                item
+                for item in json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])["Statement"]
+                if item["Sid"] not in TERRAFORM_ONLY_NAMES
+            ],
             "tags": {item["TagKey"]: item["TagValue"] for item in kms.list_resource_tags(KeyId=key)["Tags"]},
         }
     return found
@@ -338,12 +369,14 @@ def _read_function(stack: Any) -> Any:
     fields = ("Role", "Runtime", "Handler", "MemorySize", "Timeout", "Environment", "Description", "CodeSha256")
     permissions = {
         item["Sid"]: {key: value for key, value in item.items() if key != "Sid"}
-        for item in json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
+        for item in json.loads(client.get_policy(FunctionName=name, Qualifier=DEPLOYER_ALIAS)["Policy"])["Statement"]
     }
+    alias = client.get_alias(FunctionName=name, Name=DEPLOYER_ALIAS)
     return {
         **{field: found["Configuration"][field] for field in fields},
         "tags": found["Tags"],
         "permissions": permissions,
+        "alias": {field: alias[field] for field in ("AliasArn", "FunctionVersion", "Description")},
     }
 
 
@@ -351,6 +384,8 @@ def _read_rules(stack: Any) -> Any:
     events = stack.client("events")
     found = {}
     for rule in events.list_rules()["Rules"]:
+        if rule["Name"] in TERRAFORM_ONLY_NAMES:
+            continue
         targets = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
         found[rule["Name"]] = {
             "pattern": json.loads(rule.get("EventPattern") or "null"),
@@ -364,7 +399,7 @@ def _read_rules(stack: Any) -> Any:
 
 def _read_log_group(stack: Any) -> Any:
     groups = stack.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
-    return {item["logGroupName"]: item["retentionInDays"] for item in groups}
+    return {item["logGroupName"]: [item["retentionInDays"], item["kmsKeyId"]] for item in groups}
 
 
 def _tags(items: list[dict[str, str]]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contracts import jsonio
-from contracts.names import Names
+from contracts.names import DEPLOYER_ALIAS, Names
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -141,10 +141,11 @@ class FunctionSpec:
     event_age_seconds: int
 
 
-def log_group(logs: CloudWatchLogsClient, names: Names, days: int) -> None:
+def log_group(logs: CloudWatchLogsClient, names: Names, days: int, key_arn: str) -> None:
+    """The deployer's log group, encrypted with the key."""
     name = f"/aws/lambda/{names.deployer}"
     try:
-        logs.create_log_group(logGroupName=name, tags=names.tags)
+        logs.create_log_group(logGroupName=name, tags=names.tags, kmsKeyId=key_arn)
     except logs.exceptions.ResourceAlreadyExistsException:
         pass
     logs.put_retention_policy(logGroupName=name, retentionInDays=days)
@@ -153,7 +154,7 @@ def log_group(logs: CloudWatchLogsClient, names: Names, days: int) -> None:
 def function(
     client: LambdaClient, names: Names, spec: FunctionSpec, role_arn: str, code: bytes, environment: dict[str, str]
 ) -> None:
-    """The deployer's function, with this code and configuration."""
+    """The deployer's function, with this code and configuration, published; the alias shows the newest version."""
     try:
         found = client.get_function_configuration(FunctionName=names.deployer)
     except client.exceptions.ResourceNotFoundException:
@@ -169,18 +170,28 @@ def function(
             Environment={"Variables": environment},
             Tags=names.tags,
         )
-        return
-    if found.get("CodeSha256") != b64encode(hashlib.sha256(code).digest()).decode():
-        client.update_function_code(FunctionName=names.deployer, ZipFile=code)
-    client.update_function_configuration(
-        FunctionName=names.deployer,
-        Role=role_arn,
-        Runtime=spec.runtime,  # type: ignore[arg-type]
-        Handler=spec.handler,
-        MemorySize=spec.memory_mb,
-        Timeout=spec.timeout_seconds,
-        Environment={"Variables": environment},
-    )
+    else:
+        if found.get("CodeSha256") != b64encode(hashlib.sha256(code).digest()).decode():
+            client.update_function_code(FunctionName=names.deployer, ZipFile=code)
+        client.update_function_configuration(
+            FunctionName=names.deployer,
+            Role=role_arn,
+            Runtime=spec.runtime,  # type: ignore[arg-type]
+            Handler=spec.handler,
+            MemorySize=spec.memory_mb,
+            Timeout=spec.timeout_seconds,
+            Environment={"Variables": environment},
+        )
+    version = client.publish_version(FunctionName=names.deployer)["Version"]
+    try:
+        client.update_alias(FunctionName=names.deployer, Name=DEPLOYER_ALIAS, FunctionVersion=version)
+    except client.exceptions.ResourceNotFoundException:
+        client.create_alias(
+            FunctionName=names.deployer,
+            Name=DEPLOYER_ALIAS,
+            FunctionVersion=version,
+            Description="The version that events call",
+        )
 
 
 def rule(
@@ -199,7 +210,7 @@ def rule(
     arn = events.put_rule(Name=name, State="ENABLED", Tags=_tags(names), **when)["RuleArn"]
     target: dict[str, Any] = {
         "Id": TARGET_ID,
-        "Arn": names.deployer_arn,
+        "Arn": names.deployer_alias_arn,
         "RetryPolicy": {
             "MaximumRetryAttempts": spec.retry_attempts,
             "MaximumEventAgeInSeconds": spec.event_age_seconds,
@@ -211,6 +222,7 @@ def rule(
     try:
         client.add_permission(
             FunctionName=names.deployer,
+            Qualifier=DEPLOYER_ALIAS,
             StatementId=name,
             Action="lambda:InvokeFunction",
             Principal="events.amazonaws.com",

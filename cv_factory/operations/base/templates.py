@@ -38,7 +38,7 @@ def values(settings: Settings, *, key_arn: str, signing_key_arn: str) -> dict[st
         "source_bucket": source_bucket(settings),
         "job_role_arn": settings.role_arn("job"),
         "endpoint_role_arn": settings.role_arn("endpoint"),
-        "tracking_server_arn": settings.tracking.mlflow,
+        "tracking_server_arn": settings.tracking_server_arn,
         "key_arn": key_arn,
         "signing_key_arn": signing_key_arn,
     }
@@ -74,6 +74,6 @@ def role_documents(settings: Settings, actor: str) -> tuple[str, tuple[str, ...]
         policies.append("source")
     if actor in ("job", "endpoint") and settings.network.vpc != "none":
         policies.append("network")
-    if actor == "job" and settings.tracking.mlflow != "none":
+    if actor == "job" and settings.tracking_server_arn:
         policies.append("tracking")
     return trust, tuple(policies)

@@ -60,10 +60,10 @@ def state(target: Target) -> Iterator[Finding]:
             hours = (datetime.now(UTC) - item["LastModified"]).total_seconds() / 3600
             if item["Key"].endswith(".tflock") and hours > LOCK_HOURS:
                 held = json.loads(s3.get_object(Bucket=names.state_bucket, Key=item["Key"])["Body"].read() or b"{}")
-                root = f"terraform/{item['Key'].split('/')[-1].split('.')[0]}"
+                unlock = f"cv-factory --env {names.env} infra force-unlock {held.get('ID', 'ID')}"
                 yield Finding(
                     "state", WARNING, f"{item['Key']} is held for {hours:.0f} hours by {held.get('Who', 'somebody')}",
-                    f"When nobody runs Terraform: terraform -chdir={root} force-unlock {held.get('ID', 'ID')}",
+                    f"When nobody runs Terraform: {unlock}",
                 )  # fmt: skip
 
 
@@ -255,5 +255,5 @@ def events(target: Target) -> Iterator[Finding]:
             continue
         if rule["State"] != "ENABLED":
             yield Finding("events", PROBLEM, f"the rule {name} is off", f"aws events enable-rule --name {name}")
-        if names.deployer_arn not in {one["Arn"] for one in client.list_targets_by_rule(Rule=name)["Targets"]}:
+        if names.deployer_alias_arn not in {one["Arn"] for one in client.list_targets_by_rule(Rule=name)["Targets"]}:
             yield Finding("events", PROBLEM, f"the rule {name} does not call the deployer", apply(target))

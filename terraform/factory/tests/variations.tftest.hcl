@@ -47,8 +47,8 @@ run "existing_parts_are_used" {
     error_message = "The deployer must get the existing network."
   }
   assert {
-    condition     = module.identity.boundary_arn == "arn:aws:iam::123456789012:policy/their-boundary"
-    error_message = "The boundary is there: none is to be made."
+    condition     = module.identity.boundary_arn == "arn:aws:iam::123456789012:policy/their-boundary" && !module.identity.makes_oidc_provider
+    error_message = "Boundary and identity provider are there: none is to be made."
   }
   assert {
     condition     = length(module.network) == 0 && length(module.interface_endpoints) == 0
@@ -121,12 +121,56 @@ run "nothing_for_a_repository_or_mail_that_is_not_set" {
     error_message = "Without github.repository there is no role for it."
   }
   assert {
-    condition     = length(aws_sns_topic_subscription.email) == 0
-    error_message = "Without operations.email nobody is subscribed."
-  }
-  assert {
     condition     = length(keys(jsondecode(aws_s3_object.settings.content).network)) == 0
     error_message = "network.vpc none is an empty network."
+  }
+}
+
+run "a_null_is_as_if_it_were_not_there" {
+  command = plan
+
+  variables {
+    environment = "nulls"
+  }
+  assert {
+    condition     = output.role_arns.job == "arn:aws:iam::123456789012:role/widgets-nulls-job" && contains(keys(module.identity.arns), "job")
+    error_message = "The role must be made, and be the one that is answered."
+  }
+  assert {
+    condition     = module.identity.makes_oidc_provider
+    error_message = "The identity provider must be made."
+  }
+}
+
+run "no_tracking_server_unless_asked_for" {
+  command = plan
+
+  variables {
+    environment = "dev"
+  }
+  assert {
+    condition     = length(aws_sagemaker_mlflow_tracking_server.this) == 0 && length(module.tracking_role) == 0
+    error_message = "It costs by the hour."
+  }
+}
+
+run "a_tracking_server_of_one_s_own" {
+  command = plan
+
+  variables {
+    environment = "tracked"
+  }
+  assert {
+    condition     = one(aws_sagemaker_mlflow_tracking_server.this).artifact_store_uri == "s3://widgets-tracked-artifacts-123456789012/mlflow"
+    error_message = "Its artefacts lie in the artifact bucket."
+  }
+  assert {
+    condition     = endswith(local.names.tracking_server_arn, "/${one(aws_sagemaker_mlflow_tracking_server.this).tracking_server_name}")
+    error_message = "The ARN that jobs get must be that of the server that is made."
+  }
+  assert {
+    condition     = local.places.tracking_server_arn == local.names.tracking_server_arn && contains(local.actors.job.policies, "tracking")
+    error_message = "Jobs may log to it."
   }
 }
 

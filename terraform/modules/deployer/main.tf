@@ -13,6 +13,7 @@ locals {
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_days
+  kms_key_id        = var.kms_key_arn
 }
 
 # The queue with its policy in one resource: apart, the provider waits twice for SQS to settle.
@@ -51,6 +52,10 @@ resource "aws_lambda_function" "this" {
   source_code_hash = fileexists(var.zip_file) ? filebase64sha256(var.zip_file) : null
   memory_size      = var.spec.memory_mb
   timeout          = var.spec.timeout_seconds
+  publish          = true
+
+  # -1: the account's common pool.
+  reserved_concurrent_executions = var.reserved_concurrency == 0 ? -1 : var.reserved_concurrency
 
   environment {
     variables = var.environment
@@ -66,8 +71,18 @@ resource "aws_lambda_function" "this" {
   depends_on = [aws_cloudwatch_log_group.this]
 }
 
+# What the rules call. Pointed at an older version, it takes events back to that code at once, while the function is
+# repaired. The pipeline's steps call the function itself (docs/decisions/0010-terraform-modules.md).
+resource "aws_lambda_alias" "live" {
+  name             = var.alias
+  description      = "The version that events call"
+  function_name    = aws_lambda_function.this.function_name
+  function_version = aws_lambda_function.this.version
+}
+
 resource "aws_lambda_function_event_invoke_config" "this" {
   function_name                = aws_lambda_function.this.function_name
+  qualifier                    = aws_lambda_alias.live.name
   maximum_event_age_in_seconds = var.spec.event_age_seconds
   maximum_retry_attempts       = 2
 
@@ -95,7 +110,7 @@ resource "aws_cloudwatch_event_target" "this" {
 
   rule      = each.key
   target_id = "deployer"
-  arn       = aws_lambda_function.this.arn
+  arn       = aws_lambda_alias.live.arn
   input     = local.rules[each.key].input
 
   dead_letter_config {
@@ -113,6 +128,7 @@ resource "aws_lambda_permission" "rule" {
   statement_id  = each.key
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_function.this.function_name
+  qualifier     = aws_lambda_alias.live.name
   principal     = "events.amazonaws.com"
   source_arn    = local.rules[each.key].arn
 }

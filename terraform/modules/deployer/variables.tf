@@ -71,6 +71,29 @@ variable "sweep_rule" {
   nullable    = false
 }
 
+variable "alias" {
+  description = "Name of the alias that the rules call."
+  type        = string
+  nullable    = false
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts the log lines."
+  type        = string
+  nullable    = false
+}
+
+variable "reserved_concurrency" {
+  description = "Calls at a time that are kept for this function and that it never exceeds; 0: neither."
+  type        = number
+  nullable    = false
+
+  validation {
+    condition     = var.reserved_concurrency >= 0 && floor(var.reserved_concurrency) == var.reserved_concurrency
+    error_message = "operations.reserved_concurrency must be a whole number; 0 for none."
+  }
+}
+
 variable "log_days" {
   description = "Days that log lines are kept."
   type        = number

@@ -8,3 +8,8 @@ output "boundary_arn" {
   description = "ARN of the permissions boundary."
   value       = local.boundary_arn
 }
+
+output "makes_oidc_provider" {
+  description = "Whether GitHub's identity provider is made here."
+  value       = length(aws_iam_openid_connect_provider.github) == 1
+}

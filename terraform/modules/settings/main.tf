@@ -17,15 +17,18 @@ locals {
       try(local.override[section], {}),
     ) if !contains(["name", "environments"], section)
   }
+  # An explicit null is as if the key were not there. Dropped here, once: try() and lookup() would answer the null.
+  existing = { for part, value in local.sections.aws.existing : part => value if value != null }
+
   settings = merge(local.sections, {
     name = try(local.file.name, local.defaults.name)
     env  = var.environment
+    aws  = merge(local.sections.aws, { existing = local.existing })
   })
 
   account_id = local.settings.aws.account_id
   region     = local.settings.aws.region
   prefix     = "${local.settings.name}-${var.environment}"
-  existing   = local.settings.aws.existing
   subnet_ids = try(local.existing.subnet_ids, [])
   group_ids  = try(local.existing.security_group_ids, [])
 
@@ -41,20 +44,26 @@ locals {
     pipeline             = local.prefix
     package_group        = local.prefix
     endpoint             = local.prefix
+    variant              = "main"
     registry             = "${local.account_id}.dkr.ecr.${local.region}.amazonaws.com"
     training_repository  = "${local.prefix}/training"
     inference_repository = "${local.prefix}/inference"
     deployer             = "${local.prefix}-deployer"
     deployer_arn         = "arn:aws:lambda:${local.region}:${local.account_id}:function:${local.prefix}-deployer"
+    deployer_alias       = "live"
+    deployer_alias_arn   = "arn:aws:lambda:${local.region}:${local.account_id}:function:${local.prefix}-deployer:live"
     registry_rule        = "${local.prefix}-registry"
     endpoint_rule        = "${local.prefix}-endpoint"
     sweep_rule           = "${local.prefix}-sweep"
     key_alias            = "alias/${local.prefix}"
     key_alias_arn        = "arn:aws:kms:${local.region}:${local.account_id}:alias/${local.prefix}"
+    tracking_server      = local.prefix
+    tracking_server_arn  = "arn:aws:sagemaker:${local.region}:${local.account_id}:mlflow-tracking-server/${local.prefix}"
+    state_key_alias      = "alias/${local.prefix}-tfstate"
     signing_key_alias    = "alias/${local.prefix}-signing"
     settings_key         = "release/settings.json"
     no_champion_key      = "release/no-champion/none.json"
-    roles                = { for actor in ["pipeline", "job", "endpoint", "deployer", "owner", "github-plan", "github-apply", "github-release"] : actor => "${local.prefix}-${actor}" }
+    roles                = { for actor in ["pipeline", "job", "endpoint", "deployer", "owner", "github-plan", "github-apply", "github-release", "tracking"] : actor => "${local.prefix}-${actor}" }
     role_arns = {
       for actor in ["pipeline", "job", "endpoint", "deployer"] :
       actor => coalesce(try(local.existing["${actor}_role"], null), "arn:aws:iam::${local.account_id}:role/${local.prefix}-${actor}")

@@ -11,8 +11,8 @@ output "settings" {
     error_message = "aws.account_id must be 12 digits in quotes."
   }
   precondition {
-    condition     = try(local.existing.bucket, null) == null
-    error_message = "aws.existing.bucket is not supported yet: the buckets are made by terraform/data."
+    condition     = !contains(keys(local.existing), "bucket")
+    error_message = "aws.existing.bucket is no setting (docs/decisions/0010-terraform-modules.md says why). Images of a bucket of yours: data.source."
   }
   precondition {
     condition     = local.settings.network.vpc != "existing" || (length(local.subnet_ids) > 0 && length(local.group_ids) > 0)

@@ -7,13 +7,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from moto.core.botocore_stubber import MockRawResponse
 
-from contracts.errors import FactoryError, UsageError
+from contracts.errors import FactoryError, RefusedError, UsageError
 from cv_factory.operations import infra
 from cv_factory.operations.base import templates
 from cv_factory.session import Target
 
+PREFIX = "shapes-local"
 SCRIPT = """#!/bin/sh
 printf '%s\\n' "$*" >> "$TERRAFORM_LOG"
 env | sort > "$TERRAFORM_LOG.env"
@@ -81,6 +85,7 @@ def test_terraform_asks_unless_it_was_answered(target: Target, terraform: Any) -
 def test_terraform_gets_the_environment_and_the_endpoint(
     target: Target, terraform: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    target.client("s3")  # made before: the session of this test would look for the profile
     monkeypatch.setenv("AWS_PROFILE", "somebody-else")
     run(target, "plan")
     variables = terraform.environment()
@@ -97,9 +102,83 @@ def test_terraform_gets_the_environment_and_the_endpoint(
 def test_destroying_leaves_the_data_alone(target: Target, terraform: Any) -> None:
     run(target, "destroy", yes=True)
     assert folders(terraform()) == ["factory"]
-    run(target, "destroy", "--with-data", yes=True)
+    run(target, "destroy", "--with-data", "--confirm", PREFIX, yes=True)
     assert folders(terraform()) == ["factory", "factory", "data"]
-    assert not [call for call in terraform() if "--with-data" in call]
+    assert not [call for call in terraform() if {"--with-data", "--confirm", PREFIX} & set(call)]
+
+
+@pytest.mark.parametrize(
+    ("args", "typed", "says"),
+    [
+        ((), None, "was not confirmed"),
+        (("--confirm",), None, "was not confirmed"),
+        (("--confirm=shapes-dev",), None, "confirmed with 'shapes-dev'"),
+        ((), "yes", "confirmed with 'yes'"),
+    ],
+)
+def test_yes_is_not_enough_for_the_data(
+    target: Target, terraform: Any, args: tuple[str, ...], typed: str | None, says: str
+) -> None:
+    said: list[str] = []
+    ask = None if typed is None else lambda _: str(typed)
+    with pytest.raises(RefusedError, match=says) as caught:
+        infra.run(target.settings, target.file, ("destroy", "--with-data", *args), yes=True, say=said.append, ask=ask)
+    assert f"--confirm {PREFIX}" in caught.value.hint
+    assert "alias/shapes-local" in said[1] and "nobody can ever read again" in said[1]
+    assert not terraform()
+
+
+def test_the_name_can_be_typed(target: Target, terraform: Any) -> None:
+    asked: list[str] = []
+    ask = lambda question: asked.append(question) or PREFIX  # noqa: E731
+    infra.run(target.settings, target.file, ("destroy", "--with-data"), yes=True, say=asked.append, ask=ask)
+    assert folders(terraform()) == ["factory", "data"] and f"Type {PREFIX} to destroy it" in asked
+
+
+def test_a_bucket_that_holds_something_is_named_before_anything_is_destroyed(
+    target: Target, terraform: Any, session: Any
+) -> None:
+    s3, names = session.client("s3"), target.settings.names
+    where = {"LocationConstraint": names.region}
+    s3.create_bucket(Bucket=names.artifact_bucket, CreateBucketConfiguration=where)
+    s3.put_bucket_versioning(Bucket=names.artifact_bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=names.artifact_bucket, Key="release/settings.json", Body=b"{}")  # Terraform's own
+    s3.put_object(Bucket=names.artifact_bucket, Key="packages/a", Body=b"a model")
+    s3.delete_object(Bucket=names.artifact_bucket, Key="packages/a")  # a version is left, and a marker
+    destroy = ("destroy", "--with-data", "--confirm", PREFIX)
+    with pytest.raises(FactoryError, match=f"{names.artifact_bucket} is not empty: 2 .*packages/a") as caught:
+        run(target, *destroy, yes=True)
+    assert not terraform()
+    command = caught.value.hint.splitlines()[-1].strip()
+    code = command.removeprefix('python -c "').removesuffix('"')
+    assert code != command and names.artifact_bucket in code
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", names.region)
+        exec(code, {})  # noqa: S102 (what the message says must work)
+    assert run(target, *destroy, yes=True)[0] == 0
+
+
+def hold_lock(target: Target, session: Any, root: str, lock_id: str) -> None:
+    s3, names = session.client("s3"), target.settings.names
+    s3.create_bucket(Bucket=names.state_bucket, CreateBucketConfiguration={"LocationConstraint": names.region})
+    about = {"ID": lock_id, "Operation": "OperationTypeApply", "Who": "me@there", "Created": "2026-11-26T10:00:00Z"}
+    body = json.dumps(about).encode()
+    s3.put_object(Bucket=names.state_bucket, Key=f"{root}.tfstate.tflock", Body=body)
+
+
+def test_a_lock_that_was_left_is_seen_and_can_be_removed(target: Target, terraform: Any, session: Any) -> None:
+    hold_lock(target, session, "factory", "6f8a")
+    with pytest.raises(FactoryError, match=r"terraform/factory is locked: .*Apply by me@there since 2026") as caught:
+        run(target, "plan")
+    assert folders(terraform()) == ["data"], "only what is locked is refused"
+    assert "cv-factory --env local infra force-unlock 6f8a" in caught.value.hint
+    assert run(target, "output")[0] == 0, "reading needs no lock"
+    assert run(target, "plan", "-lock=false")[0] == 0
+    with pytest.raises(FactoryError, match="no state is locked with 0000") as wrong:
+        run(target, "force-unlock", "0000")
+    assert "terraform/factory with 6f8a" in wrong.value.hint
+    run(target, "force-unlock", "6f8a", yes=True)
+    assert terraform()[-1][1:] == ["force-unlock", "-force", "6f8a"] and folders(terraform())[-1] == "factory"
 
 
 def test_the_first_failure_ends_it(target: Target, terraform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +227,13 @@ def test_without_terraform_it_says_where_to_get_it(
 
 
 @pytest.mark.parametrize(
-    ("args", "message"), [((), "needs a command"), (("plan", "--with-data"), "belongs to destroy")]
+    ("args", "message"),
+    [
+        ((), "needs a command"),
+        (("plan", "--with-data"), "belong to destroy"),
+        (("apply", "--confirm=x"), "belong to destroy"),
+        (("force-unlock",), "needs the lock's ID"),
+    ],
 )
 def test_wrong_use(target: Target, terraform: Any, args: tuple[str, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -156,13 +241,53 @@ def test_wrong_use(target: Target, terraform: Any, args: tuple[str, ...], messag
     assert not terraform()
 
 
-def test_bootstrap_makes_the_state_bucket_once(target: Target, session: Any) -> None:
-    code, said = run(target, "bootstrap")
-    assert code == 0 and said[-1].endswith(": made")
-    assert run(target, "bootstrap")[1][-1].endswith(": there already")
-    bucket = target.settings.names.state_bucket
-    s3 = session.client("s3")
+@pytest.mark.parametrize("region", ["eu-west-1", "us-east-1"])
+def test_bootstrap_makes_the_state_bucket_once(target: Target, session: Any, other_settings: Any, region: str) -> None:
+    """In us-east-1 CreateBucket answers 200 for a bucket that one has already."""
+    settings = other_settings(f"environments: {{local: {{aws: {{region: {region}}}}}}}")
+    target = Target(settings, target.file, target.endpoint, boto3.Session(region_name=region))
+    assert infra.state_bucket.ensure(target) and not infra.state_bucket.ensure(target)
+    bucket = settings.names.state_bucket
+    s3, kms = target.client("s3"), target.client("kms")
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    key = kms.describe_key(KeyId="alias/shapes-local-tfstate")["KeyMetadata"]
+    (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key["Arn"]}
+    assert rule["BucketKeyEnabled"] and kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"]
+    mine = [one for one in kms.list_aliases()["Aliases"] if one["AliasName"] == "alias/shapes-local-tfstate"]
+    assert len(kms.list_keys()["Keys"]) == len(mine) == 1, "a second call makes no second key"
+
+
+def test_the_command_says_whether_the_bucket_was_there(target: Target) -> None:
+    code, said = run(target, "bootstrap")
+    assert code == 0 and said[-1].endswith(": made")
+    assert run(target, "bootstrap")[1][-1].endswith(": there already")
+
+
+@pytest.mark.parametrize("seen", [403, 404])
+def test_a_bucket_name_that_another_account_has_is_refused(target: Target, session: Any, seen: int) -> None:
+    """AWS answers HeadBucket with 403, or 404 if it is made in between; moto knows no expected owner and says 200."""
+    names = target.settings.names
+    where = {"LocationConstraint": names.region}
+    role = {"RoleArn": "arn:aws:iam::999988887777:role/theirs", "RoleSessionName": "theirs"}
+    keys = session.client("sts").assume_role(**role)["Credentials"]
+    theirs = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], names.region)
+    theirs.client("s3").create_bucket(Bucket=names.state_bucket, CreateBucketConfiguration=where)
+    answer = AWSResponse("https://s3", seen, {}, MockRawResponse(b""))
+    target.client("s3").meta.events.register("before-send.s3.HeadBucket", lambda **_: answer)
+    with pytest.raises(RefusedError, match=f"{names.state_bucket} is another account's") as caught:
+        run(target, "bootstrap")
+    assert "change name in the settings file" in caught.value.hint
+
+
+def test_a_state_key_about_to_be_deleted_is_named(target: Target, session: Any) -> None:
+    infra.state_bucket.ensure(target)
+    kms = session.client("kms")
+    key = kms.describe_key(KeyId="alias/shapes-local-tfstate")["KeyMetadata"]["KeyId"]
+    kms.schedule_key_deletion(KeyId=key)
+    with pytest.raises(FactoryError, match="tfstate of Terraform's state is PendingDeletion") as caught:
+        run(target, "bootstrap")
+    assert f"cancel-key-deletion --key-id {key}" in caught.value.hint

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 import deployment
 from contracts import release, source
-from contracts.errors import FactoryError
-from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
+from contracts.errors import FactoryError, RefusedError
+from contracts.names import DEPLOYER_ALIAS, NO_CHAMPION_KEY, SETTINGS_KEY
 from cv_factory.operations import local_base
 from cv_factory.operations.base.release import release_settings
 from deployment.package import build_zip
@@ -59,7 +59,7 @@ def test_the_rules_call_the_deployer_and_may(settings: Any, session: Any) -> Non
     assert rules[names.sweep_rule]["ScheduleExpression"] == "rate(15 minutes)"
     for name in rules:
         (target,) = events.list_targets_by_rule(Rule=name)["Targets"]
-        assert target["Arn"] == names.deployer_arn
+        assert target["Arn"] == names.deployer_alias_arn
         assert target.get("Input") == ('{"action":"sweep"}' if name == names.sweep_rule else None)
     policy = json.loads(session.client("lambda").get_policy(FunctionName=names.deployer)["Policy"])
     allowed = {item["Condition"]["ArnLike"]["AWS:SourceArn"] for item in policy["Statement"]}
@@ -100,6 +100,27 @@ def test_a_changed_setting_changes_its_part_only(
     )
     assert set(local_base.ensure(settings, session).parts) == parts  # and back
     assert session.client("iam").list_role_policies(RoleName=changed.names.role("job"))["PolicyNames"] == ["job"]
+
+
+def test_a_tracking_server_is_terraforms_to_make(session: Any, other_settings: Any) -> None:
+    with pytest.raises(RefusedError, match="only Terraform makes a tracking server") as caught:
+        local_base.ensure(other_settings("tracking: {mlflow: create}"), session)
+    assert "environment local set tracking.mlflow to none" in caught.value.hint and not session.calls
+
+
+def test_the_alias_moves_to_the_code_that_was_sent_last(
+    settings: Any, session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = session.client("lambda")
+    alias = {"FunctionName": settings.names.deployer, "Name": DEPLOYER_ALIAS}
+    local_base.ensure(settings, session)
+    before = client.get_alias(**alias)["FunctionVersion"]
+    monkeypatch.setattr(local_base, "build_zip", lambda: build_zip() + b"\0")
+    local_base.ensure(settings, session)
+    after = client.get_alias(**alias)["FunctionVersion"]
+    assert (before, after) == ("1", "2")
+    sent = client.get_function_configuration(FunctionName=settings.names.deployer)["CodeSha256"]
+    assert client.get_function(FunctionName=settings.names.deployer_alias_arn)["Configuration"]["CodeSha256"] == sent
 
 
 def test_changed_code_is_all_that_is_sent_again(settings: Any, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:

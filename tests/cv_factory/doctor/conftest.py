@@ -64,7 +64,7 @@ class Healthy:
         if names.artifact_bucket in {one["Name"] for one in s3.list_buckets()["Buckets"]}:
             s3.delete_object(Bucket=names.artifact_bucket, Key=local_base.RECORD_KEY)
         local_base.ensure(self.settings, target.session)
-        infra.bootstrap(target)
+        infra.state_bucket.ensure(target)
         for bucket in (names.data_bucket, names.artifact_bucket):
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         for provider in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]:

@@ -198,6 +198,24 @@ def test_the_configuration_of_asynchronous_calls_can_be_changed(server: Server) 
     assert found["MaximumRetryAttempts"] == 1 and found["MaximumEventAgeInSeconds"] == 60
 
 
+def test_an_alias_keeps_its_own_configuration_of_asynchronous_calls(server: Server) -> None:
+    server.function("aliased", "")
+    api = server.client("lambda")
+    version = api.publish_version(FunctionName="aliased")["Version"]
+    api.create_alias(FunctionName="aliased", Name="live", FunctionVersion=version)
+    api.put_function_event_invoke_config(FunctionName="aliased", Qualifier="live", MaximumRetryAttempts=0)
+    refused(api.get_function_event_invoke_config, FunctionName="aliased")
+    api.update_function_configuration(FunctionName="aliased", Description="another")
+    newer = api.publish_version(FunctionName="aliased")["Version"]
+    api.update_alias(FunctionName="aliased", Name="live", FunctionVersion=newer)
+    found = api.get_function_event_invoke_config(FunctionName="aliased", Qualifier="live")
+    assert newer != version and found["MaximumRetryAttempts"] == 0
+    listed = api.list_function_event_invoke_configs(FunctionName="aliased")["FunctionEventInvokeConfigs"]
+    assert [item["FunctionArn"].rsplit(":", 1)[-1] for item in listed] == ["live"]
+    api.delete_function_event_invoke_config(FunctionName="aliased", Qualifier="live")
+    refused(api.get_function_event_invoke_config, FunctionName="aliased", Qualifier="live")
+
+
 def test_sqs_answers_the_redrive_policy_as_it_was_sent(server: Server) -> None:
     _, dead = server.queue("redrive-dead")
     url, _ = server.queue("redrive")

@@ -1,7 +1,8 @@
 # A private bucket: versions, encryption, TLS only, no ACLs, nothing public, rules that expire what is not needed.
 
 resource "aws_s3_bucket" "this" {
-  bucket = var.name
+  bucket        = var.name
+  force_destroy = var.force_destroy
 }
 
 resource "aws_s3_bucket_ownership_controls" "this" {
@@ -75,6 +76,22 @@ data "aws_iam_policy_document" "this" {
         test     = "StringEquals"
         variable = "aws:SourceAccount"
         values   = [statement.value]
+      }
+    }
+  }
+
+  # SageMaker Developer Guide, "Deploy a Model Version from a Different Account": the model's files as well.
+  dynamic "statement" {
+    for_each = length(var.readers) == 0 ? [] : [[for account in sort(var.readers) : "arn:aws:iam::${account}:root"]]
+
+    content {
+      sid       = "ReadersRead"
+      actions   = ["s3:GetObject"]
+      resources = ["${aws_s3_bucket.this.arn}/${var.reader_prefix}*"]
+
+      principals {
+        type        = "AWS"
+        identifiers = statement.value
       }
     }
   }

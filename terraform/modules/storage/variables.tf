@@ -15,6 +15,36 @@ variable "kms_key_arn" {
   default     = null
 }
 
+variable "force_destroy" {
+  description = "Whether terraform destroy deletes the objects too; false: it fails while there are any."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "readers" {
+  description = "Accounts that may read objects below the reader_prefix."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for account in var.readers : can(regex("^[0-9]{12}$", account))])
+    error_message = "An account id has 12 digits."
+  }
+}
+
+variable "reader_prefix" {
+  description = "Prefix of the keys that readers may read, with its slash."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = length(var.readers) == 0 || can(regex("^.+/$", var.reader_prefix))
+    error_message = "With readers, reader_prefix must be a prefix that ends with a slash."
+  }
+}
+
 variable "expire_days" {
   description = "Prefix of keys -> days after which its objects expire. The empty prefix means all."
   type        = map(number)
