@@ -62,7 +62,15 @@ imports: env
 unit: env
 	$(PYTEST) -n $(JOBS) --dist loadfile
 
-test-terraform: env  ## Terraform with the real AWS provider against the local SageMaker.
+# Tools with versions of their own.
+POLICY_TOOLS := build/policy-tools
+$(POLICY_TOOLS)/.installed: requirements/policy-tools.txt
+	@echo "Installing checkov and parliament into $(POLICY_TOOLS) …"
+	@$(PYTHON) -m venv --clear $(POLICY_TOOLS)
+	@$(POLICY_TOOLS)/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements/policy-tools.txt
+	@touch $@
+
+test-terraform: env $(POLICY_TOOLS)/.installed  ## Terraform with the real AWS provider against the local SageMaker.
 	@command -v terraform >/dev/null || { echo "terraform is not on PATH. Install 1.11 or later: developer.hashicorp.com/terraform/install"; exit 2; }
 	$(PYTEST) -m terraform
 
@@ -95,6 +103,8 @@ lock: env  ## Resolve every extra again into requirements/*.txt (needs uv).
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --all-extras \
 	  -c requirements/constraints.txt pyproject.toml -o $(LOCK)
 	$(BIN)/python requirements/images.py
+	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes \
+	  requirements/policy-tools.in -o requirements/policy-tools.txt
 
 serving-fixtures: env  ## Record what the stock inference toolkit answers (needs Java and root).
 	$(BIN)/python tests/contract/serving/record.py $(or $(TOOLKIT),build/toolkit)

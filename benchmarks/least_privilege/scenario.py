@@ -42,6 +42,8 @@ def apply(stack: Stack) -> None:
     stack.run(actor, "--yes", "infra", "apply", "-input=false")
     targets = [f"-target={address}" for address in _addresses(stack) if _STATELESS.match(address)]
     stack.run(actor, "--yes", "infra", "destroy", "-input=false", *targets)
+    file = stack.folder / "factory.yaml"
+    file.write_text(file.read_text().replace("vpc: create,", "vpc: create, cidr: 10.21.0.0/16,"))  # another network
     stack.run(actor, "--yes", "infra", "apply", "-input=false")
     plan(stack)
 
@@ -285,7 +287,8 @@ def _change_roles_by_hand(stack: Stack) -> None:
         iam.delete_role_policy(RoleName=gone, PolicyName=policy)
     iam.delete_role(RoleName=gone)
     iam.delete_role_policy(RoleName=changed, PolicyName="job")
-    nobody = {"Version": "2012-10-17", "Statement": []}
-    iam.update_assume_role_policy(RoleName=changed, PolicyDocument=json.dumps(nobody))
+    other = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [other]})
+    iam.update_assume_role_policy(RoleName=changed, PolicyDocument=document)
     iam.update_role(RoleName=changed, Description="theirs")
     iam.tag_role(RoleName=changed, Tags=[{"Key": "Project", "Value": "theirs"}])

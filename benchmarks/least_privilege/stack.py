@@ -43,6 +43,7 @@ gate: {{min: {{balanced_accuracy: 0.0}}, max: {{latency_ms: 1000}}, champion_mar
 serving: {{capture_share: 0.25}}
 release: {{strategy: all-at-once, bake_minutes: 0}}
 operations: {{email: ml@example.com, log_days: 30}}
+network: {{vpc: create, nat: true}}
 github: {{repository: {REPOSITORY}, branch: {BRANCH}}}
 environments: {{{ENV}: {{}}}}
 """

@@ -172,6 +172,7 @@ class Access:
             "aws:resourceaccount": account,
             "aws:sourceip": "127.0.0.1",
             **{f"aws:resourcetag/{name.lower()}": value for name, value in tags.items()},
+            **resources.aliases(self._platform, need.resource),
             **need.context,
         }
 

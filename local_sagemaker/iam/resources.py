@@ -122,6 +122,15 @@ def tags(platform: Platform, resource: str) -> dict[str, str]:
     return {}
 
 
+def aliases(platform: Platform, resource: str) -> dict[str, str | list[str]]:
+    """``kms:ResourceAliases`` of a key; nothing for any other resource."""
+    parts = resource.split(":", 5)
+    if len(parts) < 6 or parts[2] != "kms" or not parts[5].startswith("key/"):
+        return {}
+    key = _backend("kms", platform, parts[3]).keys.get(parts[5].removeprefix("key/"))
+    return {} if key is None else {"kms:resourcealiases": sorted(key.aliases)}
+
+
 def object_key(platform: Platform, bucket: str, key: str) -> str | None:
     """The KMS key of a stored object or, where there is none, of what would be stored; None: no KMS."""
     stored = _backend("s3", platform, "aws").buckets.get(bucket)

@@ -42,6 +42,7 @@ module "network" {
   buckets              = [local.names.data_bucket, local.names.artifact_bucket]
   read_buckets         = setsubtract([local.places.source_bucket], [local.names.data_bucket])
   log_days             = local.settings.operations.log_days
+  kms_key_arn          = local.key_arn
   permissions_boundary = module.identity.boundary_arn
 }
 

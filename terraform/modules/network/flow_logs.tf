@@ -3,6 +3,7 @@
 resource "aws_cloudwatch_log_group" "flow" {
   name              = "/aws/vpc/${var.name}"
   retention_in_days = var.log_days
+  kms_key_id        = var.kms_key_arn
 }
 
 data "aws_iam_policy_document" "flow_trust" {

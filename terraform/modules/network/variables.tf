@@ -92,3 +92,9 @@ variable "permissions_boundary" {
   type        = string
   default     = null
 }
+
+variable "kms_key_arn" {
+  description = "Key of the flow logs' group; null: CloudWatch Logs' own."
+  type        = string
+  default     = null
+}

@@ -199,6 +199,17 @@ def test_an_encrypted_bucket_needs_its_key_too(server: Guarded) -> None:
     assert outcome(without.get_object, Bucket="sealed", Key="new") == "denied"
 
 
+def test_a_key_is_known_by_its_alias(server: Guarded) -> None:
+    kms = server.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    named = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/state"}}
+    actor = server.allow(allow("kms:DescribeKey", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/*", named)).client("kms")
+    assert outcome(actor.describe_key, KeyId=key) == "denied"
+    kms.create_alias(AliasName="alias/state", TargetKeyId=key)
+    assert outcome(actor.describe_key, KeyId=key) == "passed"
+    assert outcome(actor.describe_key, KeyId="alias/state") == "passed"
+
+
 def test_a_key_policy_decides_about_its_key(server: Guarded) -> None:
     owner = {
         "Effect": "Allow",
