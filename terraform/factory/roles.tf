@@ -51,8 +51,8 @@ locals {
       tracking = { what = "The MLflow tracking server", trust = "trust-sagemaker", policies = ["tracking-server"] }
     } : {},
     local.with_github ? {
-      github-plan    = { what = "Workflows: plans the base; reads, writes nothing", trust = "trust-github-plan", policies = ["github-plan"] }
-      github-apply   = { what = "Workflows: applies the base", trust = "trust-github", policies = ["github-apply", "github-plan"] }
+      github-plan    = { what = "Workflows: plans the base; reads, writes nothing", trust = "trust-github-plan", policies = concat(["github-plan"], local.in_network ? ["github-plan-network"] : []) }
+      github-apply   = { what = "Workflows: applies the base", trust = "trust-github", policies = concat(["github-apply", "github-plan"], local.in_network ? ["github-apply-network", "github-plan-network"] : []) }
       github-release = { what = "Workflows: pushes images, starts the pipeline", trust = "trust-github", policies = ["github-release"] }
     } : {},
   )

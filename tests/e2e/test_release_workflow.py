@@ -1,9 +1,10 @@
 """The workflows' ``run:`` lines as they stand, in order, from an account with nothing in it to an answering endpoint.
 
-Each job runs in a clone of its own with what its runner exports, against a local SageMaker that serves dev's account.
-What a person does once is done in a person's clone: ``infra bootstrap`` before the first release, ``data import`` once
-the base is there. One thing is a stand-in: there is no Docker engine here, so what ``make images`` pushes is in the
-registry before that line runs (see ``push_images``), which therefore finds nothing to build. tests/docker builds.
+Each job runs in a clone of its own with what its runner exports, in the role that it takes by its OIDC token, against a
+local SageMaker that serves dev's account and enforces IAM. What a person does once is done in a person's clone, as the
+account's owner: ``infra bootstrap`` and the first ``infra apply``, and ``data import``. One thing is a stand-in: there
+is no Docker engine here, so what ``make images`` pushes is in the registry before that line runs (see ``push_images``),
+which therefore finds nothing to build. tests/docker builds.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from benchmarks.least_privilege.stack import HOST, token
 from contracts import settings, source
 from contracts.settings import Settings
 from cv_factory import session
@@ -58,6 +61,7 @@ class Job:
     name: str
     lines: list[str]
     environment: dict[str, str]
+    signs_in: dict[str, str]
 
 
 def jobs(origin: Checkout, workflow: str) -> Iterator[Job]:
@@ -73,14 +77,53 @@ def jobs(origin: Checkout, workflow: str) -> Iterator[Job]:
             name,
             [step["run"] for step in job["steps"] if "run" in step],
             {key: EXPRESSIONS.get(text, text) for key, text in variables.items()},
+            _role(job),
         )
+
+
+#: The variables that name a role -> the role.
+ROLES = {
+    "AWS_PLAN_ROLE_ARN": "github-plan",
+    "AWS_APPLY_ROLE_ARN": "github-apply",
+    "AWS_RELEASE_ROLE_ARN": "github-release",
+}
+
+
+def _role(job: dict[str, Any]) -> dict[str, str]:
+    """The role that a job takes, and what GitHub's token says of the job; empty for one that does not sign in."""
+    for step in job["steps"]:
+        if "configure-aws-credentials" in step.get("uses", ""):
+            (variable,) = [name for name in ROLES if name in step["with"]["role-to-assume"]]
+            where = "environment:dev" if "environment" in job else "ref:refs/heads/main"
+            return {"role": ROLES[variable], "subject": f"repo:acme/released:{where}"}
+    return {}
+
+
+def signed_in(job: Job, dev: Settings, server: ServerInfo) -> dict[str, str]:
+    """The variables that configure-aws-credentials sets."""
+    if not job.signs_in:
+        return {}
+    claims = {"iss": f"https://{HOST}", "aud": "sts.amazonaws.com", "sub": job.signs_in["subject"]}
+    sts = session.local_session(server.endpoint_url, REGION).client("sts")
+    found = sts.assume_role_with_web_identity(
+        RoleArn=dev.names.role_arn(job.signs_in["role"]),
+        RoleSessionName="GitHubActions",
+        WebIdentityToken=token(claims),
+    )["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": found["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": found["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": found["SessionToken"],
+    }
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerInfo]:
-    """A SageMaker that serves dev's account, in which there is nothing."""
+    """A SageMaker that serves dev's account, in which there is nothing, and where a role may what its policies allow."""
     try:
-        yield control.start(tmp_path / "aws", ACCOUNT, REGION)
+        info = control.start(tmp_path / "aws", ACCOUNT, REGION)
+        local_base.enforce_iam(f"{info.endpoint_url}/_local", True)
+        yield info
     finally:
         control.stop(tmp_path / "aws")
 
@@ -124,11 +167,12 @@ def test_from_a_push_to_an_answer(origin: Checkout, server: ServerInfo, tmp_path
     dev = settings.load(origin.folder / "factory.yaml", "dev")
     person = clone(origin, tmp_path / "person")
     draw(person.folder / "images", {"broken": 24, "whole": 36})
-    person.run(".venv/bin/cv-factory --env dev infra bootstrap")
+    for verb in ("infra bootstrap", "--yes infra apply"):  # the account's owner, once: the workflows' roles come of it
+        person.run(f".venv/bin/cv-factory --env dev {verb}")
 
     ran = []
     for job in jobs(origin, "release.yml"):
-        checkout = clone(origin, tmp_path / job.name, job.environment)
+        checkout = clone(origin, tmp_path / job.name, job.environment | signed_in(job, dev, server))
         if job.name == "images":
             refused = checkout.run("make images-check", fails=True)
             assert f"{dev.names.training_repository}:src-" in refused and "is not in the registry" in refused
@@ -171,7 +215,7 @@ def test_from_a_push_to_an_answer(origin: Checkout, server: ServerInfo, tmp_path
         left_out |= SUITES & {*job.lines}
         lines = [line for line in job.lines if line not in SUITES]
         if lines:
-            checkout = clone(origin, tmp_path / f"ci-{job.name}", job.environment)
+            checkout = clone(origin, tmp_path / f"ci-{job.name}", job.environment | signed_in(job, dev, server))
             plans += [checkout.run(line) for line in lines]
     assert left_out == SUITES
     assert plans[-1].count("No changes.") == len(infra.ROOTS), plans[-1]

@@ -1,4 +1,4 @@
-"""The life of a base: made, planned, changed, changed by hand, killed in the middle, taken down. One state, in order."""
+"""The life of a base: made, planned, changed, changed by hand, killed, taken down. One state, in order."""
 
 from __future__ import annotations
 
