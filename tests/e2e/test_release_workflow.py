@@ -119,7 +119,7 @@ def signed_in(job: Job, dev: Settings, server: ServerInfo) -> dict[str, str]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerInfo]:
-    """A SageMaker that serves dev's account, in which there is nothing, and where a role may what its policies allow."""
+    """A SageMaker that serves dev's account: nothing is in it, and a role may what its policies allow."""
     try:
         info = control.start(tmp_path / "aws", ACCOUNT, REGION)
         local_base.enforce_iam(f"{info.endpoint_url}/_local", True)
