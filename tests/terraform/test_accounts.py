@@ -91,3 +91,28 @@ def test_a_tracking_server_is_made_on_demand(applied: Stack, tmp_path: Path) -> 
     assert stack.terraform("factory", "plan", "-detailed-exitcode", "-input=false", *targets) == 0
     assert stack.terraform("factory", "destroy", "-auto-approve", "-input=false", *targets) == 0
     assert not sagemaker.list_mlflow_tracking_servers()["TrackingServerSummaries"]
+
+
+def test_the_bare_commands_of_the_readme_find_nothing_to_change(applied: Stack, checkout: Path) -> None:
+    """terraform/README.md: the same backend, variables and paths as ``cv-factory infra``, typed by hand."""
+    text = (checkout / "terraform" / "README.md").read_text()
+    names = applied.settings.names
+    (block,) = re.findall(r"^    for root in data factory; do\n(?:    .*init .*\n)(?:    .*\n)*?    done$", text, re.M)
+    for written, ours in {
+        "cv-factory-dev-tfstate-111122223333": names.state_bucket,
+        "region=ap-southeast-1": f"region={names.region}",
+        "apply -var environment=dev": "plan -detailed-exitcode -input=false -var environment=local",
+    }.items():
+        assert written in block
+        block = block.replace(written, ours)
+    environment = infra._environment(applied.target, "data")
+    for name in [name for name in environment if name.startswith("TF_VAR_") or name == "TF_DATA_DIR"]:
+        del environment[name]
+    mirror = environment.get(infra.MIRROR_VARIABLE)
+    environment["TF_CLI_ARGS_init"] = f"-input=false -plugin-dir={mirror}" if mirror else "-input=false"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=checkout, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("No changes.") == 2
