@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from contracts.errors import FactoryError
 from contracts.settings import load
 from cv_factory.operations import infra
-from cv_factory.operations.base import state_lock, templates
+from cv_factory.operations.base import destruction, state_lock, templates
 from tests.terraform.conftest import FACTORY_YAML, Stack
 
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
@@ -74,6 +75,21 @@ def test_a_killed_command_leaves_a_lock_that_is_explained_and_removed(
     assert command[:5] == ["cv-factory", "--env", "local", "infra", "force-unlock"]
     assert infra.run(settings, file, command[4:], yes=True, say=said.append) == 0
     assert state_lock.find(applied.target, "data") is None
+
+
+def test_packages_are_deleted_by_the_command_that_destroy_names(applied: Stack) -> None:
+    sagemaker, group = applied.client("sagemaker"), applied.settings.names.package_group
+    destruction.check_registry(applied.target)
+    for _ in range(2):
+        sagemaker.create_model_package(ModelPackageGroupName=group, ModelPackageDescription="a package")
+    with pytest.raises(FactoryError, match=f"packages in {group}") as caught:
+        destruction.check_registry(applied.target)
+    command = caught.value.hint.splitlines()[-1].strip()
+    subprocess.run(
+        ["bash", "-c", command.replace("python", sys.executable, 1)],
+        env=infra._environment(applied.target, "factory"), check=True,
+    )  # fmt: skip
+    destruction.check_registry(applied.target)
 
 
 def test_a_tracking_server_is_made_on_demand(applied: Stack, tmp_path: Path) -> None:
