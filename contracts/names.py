@@ -19,6 +19,7 @@ DEPLOYER_ALIAS = "live"
 #: Who acts in an account, each in a role of its own.
 ACTORS = (
     "pipeline", "job", "endpoint", "deployer", "owner", "github-plan", "github-apply", "github-release",
+    "tracking",
 )  # fmt: skip
 
 SETTINGS_KEY = "release/settings.json"

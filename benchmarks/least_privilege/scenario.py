@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -276,7 +278,20 @@ def _change_by_hand(stack: Stack) -> None:
     ecr, sagemaker = stack.client(stack.root, "ecr"), stack.client(stack.root, "sagemaker")
     ecr.delete_repository(repositoryName=names.training_repository)
     sagemaker.delete_model_package_group(ModelPackageGroupName=names.package_group)
+    function = stack.client(stack.root, "lambda")
+    function.update_function_configuration(FunctionName=names.deployer, Timeout=10)
+    function.update_function_code(FunctionName=names.deployer, ZipFile=_other_code())
+    stack.client(stack.root, "logs").put_retention_policy(
+        logGroupName=f"/aws/lambda/{names.deployer}", retentionInDays=1
+    )
     _change_roles_by_hand(stack)
+
+
+def _other_code() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("theirs.py", "")
+    return file.getvalue()
 
 
 def _change_roles_by_hand(stack: Stack) -> None:

@@ -73,6 +73,8 @@ def run(
         return 0
     if with_data:
         destruction.check(target, confirmed, ask, say)
+    if command == "destroy":
+        destruction.check_registry(target)
     roots = _roots(target, command, rest, with_data=with_data)
     if yes:
         _answer(command, rest)

@@ -76,6 +76,8 @@ _MEMBERS = {
     "PipelineName": ("PipelineName",),
     "VpcId": ("VpcId", "ResourceIds"),
     "SecurityGroupId": ("GroupId",),
+    "VpcEndpointId": ("VpcEndpointIds",),
+    "VpcFlowLogId": ("FlowLogIds",),
     "MlflowTrackingServerName": ("TrackingServerName",),
 }
 #: Where a request names the resource by its ARN, whatever its type: tag operations above all.
@@ -98,7 +100,7 @@ def needed(request: ApiRequest, platform: Platform) -> list[Needed]:
     resources = special(request, platform) if special else _resources(action, request, platform)
     context = _context(action, request)
     found = [Needed(action, resource, context) for resource in resources]
-    more = _MORE.get(action)
+    more = _tagged_at_creation if prefix == "ec2" else _MORE.get(action)
     return (
         found
         + _tagging(action, resources, request)
@@ -336,9 +338,57 @@ def _scalable_target(request: ApiRequest, platform: Platform) -> list[str]:
     return [f"arn:aws:application-autoscaling:{request.region}:{platform.account_id}:scalable-target/*"]
 
 
+#: Prefix of an EC2 id -> the type in its ARN.
+_EC2_TYPES = {
+    "acl": "network-acl", "eipalloc": "elastic-ip", "eni": "network-interface", "fl": "vpc-flow-log",
+    "igw": "internet-gateway", "nat": "natgateway", "pl": "prefix-list", "rtb": "route-table", "sg": "security-group",
+    "sgr": "security-group-rule", "subnet": "subnet", "vpc": "vpc", "vpce": "vpc-endpoint",
+}  # fmt: skip
+
+
+def _tagged(request: ApiRequest, platform: Platform) -> list[str]:
+    """CreateTags: each resource that it names."""
+    base = f"arn:aws:ec2:{request.region}:{platform.account_id}"
+    ids = [str(item) for item in request.parameters.get("Resources") or []]
+    return [f"{base}:{_EC2_TYPES.get(item.partition('-')[0], '*')}/{item}" for item in ids] or ["*"]
+
+
+def _route_table(request: ApiRequest, platform: Platform) -> list[str]:
+    """DisassociateRouteTable names an association; what is checked is its route table."""
+    from moto.ec2.models import ec2_backends
+
+    wanted = request.parameters.get("AssociationId")
+    tables = ec2_backends[platform.account_id][request.region].route_tables
+    found = next((name for name, table in tables.items() if wanted in table._associations), "*")
+    return [f"arn:aws:ec2:{request.region}:{platform.account_id}:route-table/{found}"]
+
+
+def _budget(request: ApiRequest, platform: Platform) -> list[str]:
+    name = request.parameters.get("BudgetName") or (request.parameters.get("Budget") or {}).get("BudgetName")
+    name = name or (request.parameters.get("NewBudget") or {}).get("BudgetName") or "*"
+    return [f"arn:aws:budgets::{platform.account_id}:budget/{name}"]
+
+
+def _tagged_at_creation(request: ApiRequest, platform: Platform) -> list[Needed]:
+    """``ec2:CreateTags`` on what a call makes with tags. Source: EC2 User Guide, "Grant permission to tag Amazon EC2
+    resources during creation"."""
+    base = f"arn:aws:ec2:{request.region}:{platform.account_id}"
+    found = []
+    for item in request.parameters.get("TagSpecifications") or request.parameters.get("TagSpecification") or []:
+        context = Context({"ec2:createaction": request.operation})
+        tags = {str(tag.get("Key")): str(tag.get("Value", "")) for tag in item.get("Tags") or []}
+        context |= {f"aws:requesttag/{name.lower()}": value for name, value in tags.items()}
+        found.append(Needed("ec2:CreateTags", f"{base}:{item.get('ResourceType')}/*", context))
+    return found
+
+
 _SPECIAL: dict[str, Callable[[ApiRequest, Platform], list[str]]] = {
     "sagemaker:CreateModelPackage": _registered,
     "sagemaker:ListModelPackages": _packages,
+    "budgets:ModifyBudget": _budget,
+    "budgets:ViewBudget": _budget,
+    "ec2:CreateTags": _tagged,
+    "ec2:DisassociateRouteTable": _route_table,
     "kms:Decrypt": _ciphertext_key,
     "sts:AssumeRole": _search_role,
     "sts:AssumeRoleWithWebIdentity": _search_role,

@@ -112,6 +112,9 @@ def tags(platform: Platform, resource: str) -> dict[str, str]:
         from local_sagemaker import tags as stored
 
         return stored.of(platform.store, region, resource)
+    if service == "ec2":
+        tags_of = _backend("ec2", platform, region).tags.get(name.rpartition("/")[2]) or {}
+        return {str(key): str(value) for key, value in tags_of.items()}
     if service == "kms":
         key = _backend("kms", platform, region).keys.get(name.removeprefix("key/"))
         return {} if key is None else _backend("kms", platform, region).tagger.get_tag_dict_for_resource(key.id)

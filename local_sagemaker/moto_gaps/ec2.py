@@ -1,10 +1,16 @@
-"""EC2: a rule's description gets lost where it is for a group or a prefix list; one endpoint service is not listed."""
+"""EC2.
+
+- A rule's description gets lost where it is for a group or a prefix list.
+- One endpoint service is not listed.
+- A NAT gateway that is deleted keeps its address and its network interface.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from moto.core.base_backend import BaseBackend
+from moto.ec2.models.nat_gateways import NatGatewayBackend
 from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
 from moto.ec2.models.vpcs import VPCBackend
 
@@ -43,6 +49,16 @@ def install(platform: Platform) -> None:
                     if same and rule.prefix_list_id == item["PrefixListId"] and rule.description:
                         item["Description"] = rule.description
         return views
+
+    @replace(NatGatewayBackend)
+    def delete_nat_gateway(self: Any, nat_gateway_id: str) -> Any:
+        """Its address is free again, and its network interface gone."""
+        gateway = delete_nat_gateway.original(self, nat_gateway_id)  # type: ignore[attr-defined]
+        for address in self.addresses:
+            if address.network_interface_id == gateway._eni.id:
+                address.eni = address.association_id = address.instance = None
+        self.enis.pop(gateway._eni.id, None)
+        return gateway
 
     listed = original_of(VPCBackend, "_collect_default_endpoint_services")
 

@@ -13,6 +13,7 @@ locals {
     account_id          = local.names.account_id
     region              = local.names.region
     env                 = var.environment
+    project             = local.settings.name
     prefix              = local.names.prefix
     data_bucket         = local.names.data_bucket
     artifact_bucket     = local.names.artifact_bucket

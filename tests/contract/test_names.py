@@ -27,16 +27,19 @@ def test_names_fit_their_services(names: Names) -> None:
     assert takes("sagemaker", "PipelineName", names.pipeline)
     assert takes("sagemaker", "EntityName", names.package_group)
     assert takes("sagemaker", "EndpointName", names.endpoint)
+    assert takes("sagemaker", "TrackingServerName", names.tracking_server)
+    assert takes("sagemaker", "TrackingServerArn", names.tracking_server_arn)
     for repository in (names.training_repository, names.inference_repository):
         assert takes("ecr", "RepositoryName", repository)
     for actor in ACTORS:
         assert takes("iam", "roleNameType", names.role(actor))
         assert takes("sagemaker", "RoleArn", names.role_arn(actor))
     assert takes("lambda", "FunctionName", names.deployer) and takes("lambda", "FunctionName", names.deployer_arn)
+    assert takes("lambda", "FunctionName", names.deployer_alias_arn)
     for rule in (names.registry_rule, names.endpoint_rule):
         assert takes("events", "RuleName", rule)
     assert takes("scheduler", "Name", names.sweep_rule)
-    for alias in (names.key_alias, names.signing_key_alias):
+    for alias in (names.key_alias, names.signing_key_alias, names.state_key_alias):
         assert takes("kms", "AliasNameType", alias)
     assert takes("sagemaker", "KmsKeyId", names.key_alias_arn)
     for key, value in names.tags.items():

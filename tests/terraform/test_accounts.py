@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from contracts.errors import FactoryError
 from contracts.settings import load
 from cv_factory.operations import infra
-from cv_factory.operations.base import state_lock, templates
+from cv_factory.operations.base import destruction, state_lock, templates
 from tests.terraform.conftest import FACTORY_YAML, Stack
 
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
@@ -76,6 +77,21 @@ def test_a_killed_command_leaves_a_lock_that_is_explained_and_removed(
     assert state_lock.find(applied.target, "data") is None
 
 
+def test_packages_are_deleted_by_the_command_that_destroy_names(applied: Stack) -> None:
+    sagemaker, group = applied.client("sagemaker"), applied.settings.names.package_group
+    destruction.check_registry(applied.target)
+    for _ in range(2):
+        sagemaker.create_model_package(ModelPackageGroupName=group, ModelPackageDescription="a package")
+    with pytest.raises(FactoryError, match=f"packages in {group}") as caught:
+        destruction.check_registry(applied.target)
+    command = caught.value.hint.splitlines()[-1].strip()
+    subprocess.run(
+        ["bash", "-c", command.replace("python", sys.executable, 1)],
+        env=infra._environment(applied.target, "factory"), check=True,
+    )  # fmt: skip
+    destruction.check_registry(applied.target)
+
+
 def test_a_tracking_server_is_made_on_demand(applied: Stack, tmp_path: Path) -> None:
     file = tmp_path / "factory.yaml"
     file.write_text(FACTORY_YAML.replace(", isolated: [train]", "") + "tracking: {mlflow: create}\n")
@@ -91,3 +107,28 @@ def test_a_tracking_server_is_made_on_demand(applied: Stack, tmp_path: Path) -> 
     assert stack.terraform("factory", "plan", "-detailed-exitcode", "-input=false", *targets) == 0
     assert stack.terraform("factory", "destroy", "-auto-approve", "-input=false", *targets) == 0
     assert not sagemaker.list_mlflow_tracking_servers()["TrackingServerSummaries"]
+
+
+def test_the_bare_commands_of_the_readme_find_nothing_to_change(applied: Stack, checkout: Path) -> None:
+    """terraform/README.md: the same backend, variables and paths as ``cv-factory infra``, typed by hand."""
+    text = (checkout / "terraform" / "README.md").read_text()
+    names = applied.settings.names
+    (block,) = re.findall(r"^    for root in data factory; do\n(?:    .*init .*\n)(?:    .*\n)*?    done$", text, re.M)
+    for written, ours in {
+        "cv-factory-dev-tfstate-111122223333": names.state_bucket,
+        "region=ap-southeast-1": f"region={names.region}",
+        "apply -var environment=dev": "plan -detailed-exitcode -input=false -var environment=local",
+    }.items():
+        assert written in block
+        block = block.replace(written, ours)
+    environment = infra._environment(applied.target, "data")
+    for name in [name for name in environment if name.startswith("TF_VAR_") or name == "TF_DATA_DIR"]:
+        del environment[name]
+    mirror = environment.get(infra.MIRROR_VARIABLE)
+    environment["TF_CLI_ARGS_init"] = f"-input=false -plugin-dir={mirror}" if mirror else "-input=false"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=checkout, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("No changes.") == 2

@@ -1,9 +1,12 @@
-"""What stands between ``infra destroy --with-data`` and the data: a typed name, and buckets that were emptied."""
+"""What stands between ``infra destroy`` and what people made: registries that were emptied; for ``--with-data`` a typed
+name and emptied buckets as well. All is asked before anything is taken down, because Terraform would stop halfway."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
 
 from contracts.errors import FactoryError, RefusedError
 from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
@@ -14,6 +17,45 @@ if TYPE_CHECKING:
 
 #: Objects that Terraform made and takes down itself.
 _TERRAFORMS = {SETTINGS_KEY, NO_CHAMPION_KEY}
+_DELETE_PACKAGES = (
+    "python -c \"import boto3; s = boto3.client('sagemaker'); [s.delete_model_package(ModelPackageName=one"
+    "['ModelPackageArn']) for page in s.get_paginator('list_model_packages').paginate(ModelPackageGroupName='{group}')"
+    " for one in page['ModelPackageSummaryList']]\""
+)
+
+
+def check_registry(target: Target) -> None:
+    """Let through when no image and no model package is left; AWS deletes neither repository nor group before.
+
+    Raises:
+        FactoryError: with the commands that empty them.
+    """
+    names = target.settings.names
+    ecr, sagemaker = target.client("ecr"), target.client("sagemaker")
+    found, commands = [], []
+    for repository in (names.training_repository, names.inference_repository):
+        try:
+            images = ecr.list_images(repositoryName=repository, maxResults=1)["imageIds"]
+        except ecr.exceptions.RepositoryNotFoundException:
+            continue
+        if images:
+            found.append(f"images in {repository}")
+            commands.append(f"aws ecr delete-repository --force --repository-name {repository}")
+    try:
+        packages = sagemaker.list_model_packages(ModelPackageGroupName=names.package_group, MaxResults=1)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):  # there is no such group
+            raise
+        packages = {"ModelPackageSummaryList": []}
+    if packages["ModelPackageSummaryList"]:
+        found.append(f"packages in {names.package_group}")
+        commands.append(_DELETE_PACKAGES.format(group=names.package_group))
+    if found:
+        lines = "\n".join(f"  {command}" for command in commands)
+        raise FactoryError(
+            f"the registry is not empty: {', '.join(found)}",
+            f"They go with the factory. This deletes them, and cannot be undone:\n{lines}",
+        )
 
 
 def check(target: Target, confirmed: str | None, ask: Callable[[str], str] | None, say: Callable[[str], None]) -> None:

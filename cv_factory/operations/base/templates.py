@@ -30,6 +30,7 @@ def values(settings: Settings, *, key_arn: str, signing_key_arn: str) -> dict[st
         "account_id": names.account_id,
         "region": names.region,
         "env": names.env,
+        "project": names.name,
         "prefix": names.prefix,
         "data_bucket": names.data_bucket,
         "artifact_bucket": names.artifact_bucket,

@@ -55,6 +55,7 @@ def state(target: Target) -> Iterator[Finding]:
     if versioning.get("Status") != "Enabled":
         yield Finding("state", PROBLEM, f"{names.state_bucket} keeps no versions of the state", bootstrap)
     yield from _private(target, "state", names.state_bucket, bootstrap)
+    yield from _encrypted(target, "state", names.state_bucket, bootstrap)
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=names.state_bucket):
         for item in page.get("Contents", []):
             hours = (datetime.now(UTC) - item["LastModified"]).total_seconds() / 3600
@@ -86,7 +87,7 @@ def buckets(target: Target) -> Iterator[Finding]:
             yield Finding("buckets", PROBLEM, f"there is no bucket {bucket}", apply(target))
             continue
         yield from _private(target, "buckets", bucket, apply(target))
-        yield from _encrypted(target, bucket)
+        yield from _encrypted(target, "buckets", bucket, apply(target))
         versioned = target.is_local or s3.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"
         if not versioned:
             yield Finding("buckets", PROBLEM, f"{bucket} keeps no versions", apply(target))
@@ -103,7 +104,7 @@ def _private(target: Target, check: str, bucket: str, repair: str) -> Iterator[F
         yield Finding(check, PROBLEM, f"{bucket} does not block public access", repair)
 
 
-def _encrypted(target: Target, bucket: str) -> Iterator[Finding]:
+def _encrypted(target: Target, check: str, bucket: str, repair: str) -> Iterator[Finding]:
     try:
         rules = target.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     except ClientError as error:
@@ -112,7 +113,7 @@ def _encrypted(target: Target, bucket: str) -> Iterator[Finding]:
         rules = []
     kinds = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for rule in rules]
     if kinds != ["aws:kms"]:
-        yield Finding("buckets", PROBLEM, f"{bucket} does not encrypt with the environment's key", apply(target))
+        yield Finding(check, PROBLEM, f"{bucket} does not encrypt with the environment's key", repair)
 
 
 def keys(target: Target) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from cv_factory.operations.base import templates
 from cv_factory.session import Target
 
 PREFIX = "shapes-local"
+MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json"})
 SCRIPT = """#!/bin/sh
 printf '%s\\n' "$*" >> "$TERRAFORM_LOG"
 env | sort > "$TERRAFORM_LOG.env"
@@ -156,6 +157,24 @@ def test_a_bucket_that_holds_something_is_named_before_anything_is_destroyed(
         patch.setenv("AWS_DEFAULT_REGION", names.region)
         exec(code, {})  # noqa: S102 (what the message says must work)
     assert run(target, *destroy, yes=True)[0] == 0
+
+
+def test_a_registry_that_holds_something_is_named_before_anything_is_destroyed(
+    target: Target, terraform: Any, session: Any
+) -> None:
+    names, ecr, sagemaker = target.settings.names, session.client("ecr"), session.client("sagemaker")
+    ecr.create_repository(repositoryName=names.training_repository)
+    ecr.put_image(repositoryName=names.training_repository, imageManifest=MANIFEST, imageTag="src-1")
+    sagemaker.create_model_package_group(ModelPackageGroupName=names.package_group)
+    for _ in range(2):
+        sagemaker.create_model_package(ModelPackageGroupName=names.package_group)
+    with pytest.raises(FactoryError, match="images in shapes-local/training, packages in shapes-local") as caught:
+        run(target, "destroy", yes=True)
+    assert not terraform()
+    # tests/terraform runs what it says.
+    _, repository, packages = caught.value.hint.splitlines()
+    assert repository.strip() == "aws ecr delete-repository --force --repository-name shapes-local/training"
+    assert "delete_model_package" in packages and "ModelPackageGroupName='shapes-local'" in packages
 
 
 def hold_lock(target: Target, session: Any, root: str, lock_id: str) -> None:

@@ -89,6 +89,14 @@ def a_state_without_versions(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     it.client("s3").put_bucket_versioning(Bucket=it.names.state_bucket, VersioningConfiguration={"Status": "Suspended"})
 
 
+@fault("state", "does not encrypt with the environment's key")
+def a_state_that_s3_encrypts_itself(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    it.client("s3").put_bucket_encryption(
+        Bucket=it.names.state_bucket, ServerSideEncryptionConfiguration={"Rules": [rule]}
+    )
+
+
 @fault("state", "force-unlock 42")
 def a_lock_left_behind(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(base, "LOCK_HOURS", -1.0)

@@ -376,3 +376,17 @@ def test_quotas_of_sagemaker_are_listed_and_raised(server: Server) -> None:
     assert client.get_service_quota(**named)["Quota"]["Value"] == found["Value"] + 1
     unknown = refused(client.get_service_quota, ServiceCode="sagemaker", QuotaCode="L-00000000")
     assert unknown["Code"] == "NoSuchResourceException"
+
+
+def test_a_deleted_nat_gateway_gives_its_address_back(server: Server) -> None:
+    ec2 = server.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.77.1.0/24")["Subnet"]["SubnetId"]
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    for _ in range(2):
+        made = ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address)["NatGateway"]["NatGatewayId"]
+        ec2.delete_nat_gateway(NatGatewayId=made)
+    (found,) = ec2.describe_addresses(AllocationIds=[address])["Addresses"]
+    assert "AssociationId" not in found
+    interfaces = ec2.describe_network_interfaces(Filters=[{"Name": "subnet-id", "Values": [subnet]}])
+    assert not interfaces["NetworkInterfaces"]
