@@ -19,6 +19,7 @@ from local_sagemaker.iam.access import Access, Denied
 from local_sagemaker.images import Images
 from local_sagemaker.lambdas import Lambdas
 from local_sagemaker.logs import Logs
+from local_sagemaker.metrics import Metrics
 from local_sagemaker.objects import Objects
 from local_sagemaker.roles import Roles
 from local_sagemaker.runtimes.processes import ProcessRuntime
@@ -54,6 +55,7 @@ class Platform:
         self.endpoint_url = ""
         self.clock = Clock(state_dir / "clock")
         self.store = Store(state_dir / "resources.sqlite", self.clock.time)
+        self.metrics = Metrics(state_dir / "metrics.sqlite", self.clock)
         self.blobs = BlobStore(state_dir / "s3")
         self.state = State(state_dir / "moto", self.blobs)
         self.access = Access(self)

@@ -86,7 +86,7 @@ def serve(
         for server in servers:
             threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True).start()
         try:
-            starting: list[Room] = [*_rooms(platform), platform.events, platform.schedules]
+            starting: list[Room] = [platform.metrics, *_rooms(platform), platform.events, platform.schedules]
             for part in starting:
                 part.start()
             _write_server_file(platform)
@@ -102,6 +102,8 @@ def serve(
                 server.server_close()
             platform.runtime.close()
             platform.state.stop()
+            platform.metrics.stop()
+            platform.metrics.close()
             platform.store.close()
             (state_dir / "server.json").unlink(missing_ok=True)
 

@@ -17,6 +17,7 @@ from local_sagemaker import tags
 from local_sagemaker.endpoints import records, rollout
 from local_sagemaker.endpoints.fleet import Cancelled, Fleet, LaunchFailed
 from local_sagemaker.endpoints.instance import Instance
+from local_sagemaker.endpoints.metrics import Load
 from local_sagemaker.endpoints.routing import Weighted
 from local_sagemaker.store import Missing
 
@@ -84,6 +85,17 @@ class Endpoint:
 
     def has(self, variant: str) -> bool:
         return any(fleet is not None and fleet.has(variant) for fleet in (self._blue, self._green))
+
+    def loads(self) -> list[Load]:
+        """Every process that serves, to be measured."""
+        return [load for fleet in self._fleets() for load in fleet.loads()]
+
+    def instances(self, variant: str) -> int:
+        """Of a variant, in the fleets that get traffic."""
+        with self._lock:
+            serving = [self._blue] if self._share < 1 else []
+            serving += [self._green] if self._share > 0 else []
+        return sum(fleet.count(variant) for fleet in serving if fleet)
 
     def pick(self, variant: str | None) -> tuple[str, Instance] | None:
         """An instance for one request (:meth:`Fleet.pick`), from the fleet whose turn it is, else from the other."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.endpoints.instance import FAILED, HEALTHY, Instance
+from local_sagemaker.endpoints.metrics import Load
 from local_sagemaker.endpoints.routing import Weighted
 
 if TYPE_CHECKING:
@@ -92,10 +93,20 @@ class Fleet:
             return next((one.reason for one in self._all() if one.state != HEALTHY and one.reason), "")
 
     def count(self, variant: str) -> int:
-        return len(self._instances[variant])
+        return len(self._instances.get(variant, []))
 
-    def size(self) -> int:
-        return len(self._all())
+    def loads(self) -> list[Load]:
+        """Every process that serves, to be measured."""
+        found = []
+        with self.changed:
+            for name, instances in self._instances.items():
+                kind = self._variants[name].get("InstanceType") or ""
+                for one in instances:
+                    container = one.container
+                    if container is not None and not container.child.container_name:
+                        pid = container.child.pid
+                        found.append(Load(self._region, self._endpoint, name, kind, pid, self._folder))
+        return found
 
     def has(self, variant: str) -> bool:
         return variant in self._variants

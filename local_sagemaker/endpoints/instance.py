@@ -46,6 +46,7 @@ class Instance:
         folder: Path,
         changed: threading.Condition,
     ) -> None:
+        self.endpoint = endpoint
         self.id = f"i-{secrets.token_hex(9)[:17]}"
         self.state = STARTING
         self.reason = ""
