@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from local_sagemaker.alarms import Alarms
 from local_sagemaker.blobs import BlobStore
 from local_sagemaker.children import Children
 from local_sagemaker.clock import Clock
@@ -70,6 +71,7 @@ class Platform:
         )
         self.events = Events(self)
         self.schedules = Schedules(self)
+        self.alarms = Alarms(self)
 
     def _may_log(self, role_arn: str, region: str, group: str, stream: str, function: str) -> bool:
         """May a function write its log? On AWS one that may not runs all the same, and its lines are lost."""

@@ -86,7 +86,9 @@ def serve(
         for server in servers:
             threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True).start()
         try:
-            starting: list[Room] = [platform.metrics, *_rooms(platform), platform.events, platform.schedules]
+            starting: list[Room] = [
+                platform.metrics, *_rooms(platform), platform.events, platform.schedules, platform.alarms,
+            ]  # fmt: skip
             for part in starting:
                 part.start()
             _write_server_file(platform)
@@ -94,8 +96,11 @@ def serve(
             stopping.recv(1)
             _log.info("stopping")
         finally:
-            for room in (platform.schedules, *reversed(_rooms(platform)), platform.events):
-                room.stop()
+            ending: list[Room] = [
+                platform.alarms, platform.schedules, *reversed(_rooms(platform)), platform.events,
+            ]  # fmt: skip
+            for part in ending:
+                part.stop()
             platform.children.stop()
             for server in servers:
                 server.shutdown()

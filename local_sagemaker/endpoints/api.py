@@ -8,7 +8,6 @@ from typing import Any
 from local_sagemaker import models, tags
 from local_sagemaker.api import Call, operation, page
 from local_sagemaker.endpoints import configs, records, rollout
-from local_sagemaker.endpoints.endpoint import alarm_state
 from local_sagemaker.errors import ResourceLimitExceeded, ValidationException
 from local_sagemaker.iam import workloads
 from local_sagemaker.iam.access import Denied
@@ -228,7 +227,7 @@ def _check_deployment(
     counts = [variant["DesiredInstanceCount"] for variant in spec["Variants"]]
     rollout.check(deployment, counts, names(old), names(spec))
     for alarm in rollout.alarms(deployment):
-        if alarm_state(call.platform, call.region, alarm) is None:
+        if call.platform.alarms.state(call.region, alarm) is None:
             raise ValidationException(f"The alarm {alarm} of AutoRollbackConfiguration does not exist.")
 
 

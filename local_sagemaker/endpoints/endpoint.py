@@ -190,9 +190,11 @@ class Endpoint:
             Cancelled: the server stops.
         """
         clock, alarms = self._platform.clock, rollout.alarms(pending.get("DeploymentConfig"))
-        end = clock.time() + seconds
+        begun = clock.time()
+        end = begun + seconds
         while True:
-            tripped = [name for name in alarms if alarm_state(self._platform, self._region, name) == "ALARM"]
+            now = clock.time()
+            tripped = self._platform.alarms.tripped(self._region, alarms, begun) if alarms else []
             if tripped:
                 raise LaunchFailed(
                     f"The deployment was rolled back because of its alarms: {', '.join(tripped)} in state ALARM."
@@ -202,7 +204,7 @@ class Endpoint:
             reason = expired()
             if reason:
                 raise LaunchFailed(reason)
-            if clock.time() >= end:
+            if now >= end:
                 return
             clock.wait_until(end, self._cancel)
 
@@ -389,11 +391,3 @@ class Endpoint:
         """Store nothing once the server stops: what is stored is what the next start continues from."""
         if self._cancel.is_set():
             raise Cancelled
-
-
-def alarm_state(platform: Platform, region: str, name: str) -> str | None:
-    """The state of a CloudWatch alarm; None when there is no such alarm."""
-    from moto.cloudwatch.models import cloudwatch_backends
-
-    alarm = cloudwatch_backends[platform.account_id][region].alarms.get(name)
-    return alarm.state_value if alarm else None

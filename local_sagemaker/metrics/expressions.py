@@ -6,6 +6,7 @@ instants that both have count. Source: CloudWatch User Guide, "Using math expres
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +52,7 @@ class Expression:
         return {} if math.isnan(found) else dict.fromkeys(grid, float(found))
 
 
+@functools.lru_cache(maxsize=512)
 def parse(text: str) -> Expression:
     """Read an expression.
 

@@ -85,9 +85,9 @@ def fill(series: Series, filler: Any, grid: Sequence[int]) -> Series:
             if before:
                 found[at] = before[-1]
         elif filler == "LINEAR":
-            before, after = [t for t in series if t < at], [t for t in series if t > at]
-            if before and after:
-                low, high = max(before), min(after)
+            earlier, later = [t for t in series if t < at], [t for t in series if t > at]
+            if earlier and later:
+                low, high = max(earlier), min(later)
                 found[at] = series[low] + (series[high] - series[low]) * (at - low) / (high - low)
         elif isinstance(filler, dict):
             if at in filler:

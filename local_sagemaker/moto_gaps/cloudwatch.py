@@ -10,10 +10,11 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 from moto.cloudwatch.exceptions import InvalidParameterCombination, InvalidParameterValue, ValidationError
-from moto.cloudwatch.models import CloudWatchBackend, MetricDatumBase
+from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricDatumBase
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 
+from local_sagemaker.alarms import BadAlarm, history
 from local_sagemaker.metrics import Distribution, Metric, metric, queries
 from local_sagemaker.metrics.distribution import SIMPLE, is_percentile, of_set
 from local_sagemaker.metrics.expressions import BadExpression
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
 
 
+_STATE = ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history", "changes")
+
+
 def install(platform: Platform) -> None:
     _take_data(platform)
     _answer_queries(platform)
-
-    @replace(CloudWatchResponse)
-    def put_composite_alarm(self: Any) -> Any:
-        return self.put_metric_alarm()
+    _keep_alarms(platform)
 
 
 def _take_data(platform: Platform) -> None:
@@ -58,6 +59,53 @@ def _take_data(platform: Platform) -> None:
             if datum.filter(namespace, metric_name, dimensions, found):
                 found.append(datum)
         return found
+
+
+def _keep_alarms(platform: Platform) -> None:
+    @replace(CloudWatchBackend)
+    def put_metric_alarm(self: Any, **given: Any) -> Alarm:
+        """A new alarm begins in INSUFFICIENT_DATA, a changed one keeps its state; then it is evaluated."""
+        before = self.alarms.get(given["name"])
+        alarm: Alarm = put_metric_alarm.original(self, **given)  # type: ignore[attr-defined]
+        try:
+            platform.alarms.check(self.region_name, alarm)
+        except BadAlarm as error:
+            self.alarms.pop(alarm.name)
+            if before is not None:
+                self.alarms[alarm.name] = before
+            raise ValidationError(str(error)) from None
+        now = _instant(int(platform.clock.time()))
+        alarm.configuration_updated_timestamp = alarm.state_updated_timestamp = now
+        alarm.state_value = "INSUFFICIENT_DATA"
+        if before is not None:
+            for name in _STATE:
+                if name in before.__dict__:
+                    setattr(alarm, name, getattr(before, name))
+        platform.alarms.added(self.region_name, alarm)
+        return alarm
+
+    @replace(CloudWatchBackend)
+    def set_alarm_state(self: Any, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
+        alarm = self.alarms.get(alarm_name)
+        old = platform.alarms.snapshot(alarm) if alarm is not None else {}
+        set_alarm_state.original(self, alarm_name, reason, reason_data, state_value)  # type: ignore[attr-defined]
+        alarm.state_updated_timestamp = _instant(int(platform.clock.time()))
+        platform.alarms.was_set(self.region_name, alarm, old)
+
+    @replace(CloudWatchResponse)
+    def put_composite_alarm(self: Any) -> Any:
+        return self.put_metric_alarm()
+
+    @replace(CloudWatchResponse)
+    def describe_alarm_history(self: Any) -> ActionResult:
+        """Everything of the alarms that match, in one page."""
+        given = self._get_params()
+        alarms = [one for one in self.cloudwatch_backend.alarms.values() if given.get("AlarmName") in (None, one.name)]
+        items = [item for alarm in alarms for item in history(alarm)]
+        if given.get("HistoryItemType"):
+            items = [item for item in items if item["HistoryItemType"] == given["HistoryItemType"]]
+        items.sort(key=lambda item: item["Timestamp"], reverse=given.get("ScanBy") != "TimestampAscending")
+        return ActionResult({"AlarmHistoryItems": items[: int(given.get("MaxRecords") or 100)]})
 
 
 def _answer_queries(platform: Platform) -> None:
@@ -124,7 +172,7 @@ def reader(platform: Platform, region: str) -> Reader:
 
             for datum in cloudwatch_backends[platform.account_id][region].aws_metric_data:
                 minute = _seconds(datum.timestamp) // 60
-                dimensions = [(one.name, one.value) for one in datum.dimensions]
+                dimensions = [(one.name or "", one.value or "") for one in datum.dimensions]
                 if metric(datum.namespace, datum.name, dimensions) == about and start <= minute < end:
                     values = Distribution()
                     values.add(float(datum.value))  # type: ignore[attr-defined]
