@@ -94,7 +94,7 @@ def update(call: Call) -> dict[str, Any]:
                 raise ValidationException("DeploymentConfig cannot be given when RetainDeploymentConfig is true.")
             deployment = endpoint.body.get("LastDeploymentConfig")
         _check_deployment(call, deployment, spec, old)
-        _check_room(call, spec["Variants"][0], _size(spec))
+        _check_room(call, spec["Variants"][0], rollout.surge(deployment, _size(spec), _size(old)))
         pending = {
             "Action": "update",
             "StartTime": call.platform.clock.time(),
