@@ -15,6 +15,7 @@ from local_sagemaker.blobs import BlobStore
 from local_sagemaker.children import Children
 from local_sagemaker.clock import Clock
 from local_sagemaker.events import Events
+from local_sagemaker.faults import Faults
 from local_sagemaker.iam import workloads
 from local_sagemaker.iam.access import Access, Denied
 from local_sagemaker.images import Images
@@ -56,6 +57,7 @@ class Platform:
         self.endpoint_url = ""
         self.clock = Clock(state_dir / "clock")
         self.store = Store(state_dir / "resources.sqlite", self.clock.time)
+        self.faults = Faults(self.store)
         self.metrics = Metrics(state_dir / "metrics.sqlite", self.clock)
         self.blobs = BlobStore(state_dir / "s3")
         self.state = State(state_dir / "moto", self.blobs)
@@ -64,7 +66,7 @@ class Platform:
         self.children = Children(self.store)
         self.runtime: Runtime = ProcessRuntime(self.images, self.children)
         self.logs = Logs(account_id, self.clock.time, self.state.changed)
-        self.roles = Roles(account_id, lambda: self.endpoint_url, self.state.changed)
+        self.roles = Roles(account_id, lambda: self.endpoint_url, self.state.changed, self.clock.time)
         self.objects = Objects(account_id, self.blobs, self.state, self.access)
         self.lambdas = Lambdas(
             account_id, state_dir / "lambda", self.children, self.logs, self.roles, self.clock.time, self._may_log

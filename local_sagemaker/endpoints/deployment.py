@@ -62,8 +62,9 @@ class Deployment:
         endpoint = self._endpoint
         green = endpoint.begin_green(self._spec)
         endpoint.tell(self._pending, "Creating", "Launching {} instance(s).")
-        green.start(persistent=False)
         try:
+            green.check_capacity("UpdateEndpoint")
+            green.start(persistent=False)
             green.await_healthy(endpoint.cancelled, self._expired)
             records.settle(self._spec)
             for step in rollout.steps(self._config, min(_counts(self._spec))):
@@ -89,6 +90,7 @@ class Deployment:
         )
         steps = rollout.steps(self._config, variant["DesiredInstanceCount"])
         try:
+            green.check_capacity("UpdateEndpoint")
             for (new_count, old_count), step in zip(plan, steps, strict=True):
                 endpoint.tell(self._pending, "Creating", f"Launching {new_count - green.count(name)} instance(s).")
                 green.grow(name, new_count)

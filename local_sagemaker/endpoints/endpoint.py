@@ -136,8 +136,9 @@ class Endpoint:
         self.tell(pending, "Creating", "Launching {} instance(s).")
         with self._lock:
             self._green = fleet
-        fleet.start(persistent=False)
         try:
+            fleet.check_capacity("CreateEndpoint")
+            fleet.start(persistent=False)
             fleet.await_healthy(self._cancel)
         except LaunchFailed as error:
             fleet.stop(self._settings.stop_seconds)
@@ -156,6 +157,7 @@ class Endpoint:
         records.say(spec, "Updating", "Scaling desired instance count to {}.".format, self._platform.clock.time())
         self.store_fleet(spec)
         try:
+            fleet.check_capacity("UpdateEndpointWeightsAndCapacities")
             for variant in spec["Variants"]:
                 fleet.grow(variant["VariantName"], variant["DesiredInstanceCount"])
             fleet.await_healthy(self._cancel)

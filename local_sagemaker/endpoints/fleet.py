@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from local_sagemaker.endpoints.instance import FAILED, HEALTHY, Instance
 from local_sagemaker.endpoints.metrics import Load
 from local_sagemaker.endpoints.routing import Weighted
+from local_sagemaker.faults.registry import CAPACITY
 
 if TYPE_CHECKING:
     from local_sagemaker.endpoints.settings import Settings
@@ -42,6 +43,18 @@ class Fleet:
         self._weights: dict[str, float] = {name: variant["DesiredWeight"] for name, variant in self._variants.items()}
         self._by_weight = Weighted()
         self._turn: dict[str, int] = dict.fromkeys(self._variants, 0)
+
+    def check_capacity(self, operation: str) -> None:
+        """Does a fault leave AWS without machines for this endpoint now?
+
+        Raises:
+            LaunchFailed.
+        """
+        if self._platform.faults.strike(CAPACITY, service="sagemaker", operation=operation, resource=self._endpoint):
+            raise LaunchFailed(
+                "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please "
+                "retry using a different ML instance type or after some time."
+            )
 
     def start(self, *, persistent: bool) -> None:
         """Start every instance; ``persistent``: an instance that fails is started again and again."""
