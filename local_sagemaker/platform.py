@@ -25,6 +25,7 @@ from local_sagemaker.metrics import Metrics
 from local_sagemaker.objects import Objects
 from local_sagemaker.roles import Roles
 from local_sagemaker.runtimes.processes import ProcessRuntime
+from local_sagemaker.scaling import Scaler
 from local_sagemaker.schedules import Schedules
 from local_sagemaker.state import State
 from local_sagemaker.store import Store
@@ -74,6 +75,7 @@ class Platform:
         self.events = Events(self)
         self.schedules = Schedules(self)
         self.alarms = Alarms(self)
+        self.scaler = Scaler(self)
 
     def _may_log(self, role_arn: str, region: str, group: str, stream: str, function: str) -> bool:
         """May a function write its log? On AWS one that may not runs all the same, and its lines are lost."""

@@ -68,6 +68,10 @@ def judge(
         crossed += filled
     if crossed >= to_alarm:
         return Verdict(ALARM, used, filled)
-    if filled and used and crossed == len(used) and missing in (MISSING, IGNORE):  # all that is known crosses it
-        return Verdict(ALARM if missing == MISSING else current, used, filled)
+    if filled and crossed == len(used) and missing in (MISSING, IGNORE):
+        # All that is known crosses the threshold, but it is less than was asked for. With "missing" it is enough once
+        # the oldest of it is as old as DatapointsToAlarm; before that nothing changes ("Avoiding premature transitions
+        # to alarm state").
+        oldest = max((age for age, value in enumerate(window, 1) if value is not None), default=0)
+        return Verdict(ALARM if missing == MISSING and oldest >= to_alarm else current, used, filled)
     return Verdict(OK, used, filled)

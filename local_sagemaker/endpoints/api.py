@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local_sagemaker import models, tags
 from local_sagemaker.api import Call, operation, page
@@ -12,6 +12,9 @@ from local_sagemaker.errors import ResourceLimitExceeded, ValidationException
 from local_sagemaker.iam import workloads
 from local_sagemaker.iam.access import Denied
 from local_sagemaker.store import Exists, Record
+
+if TYPE_CHECKING:
+    from local_sagemaker.platform import Platform
 
 KIND = records.KIND
 
@@ -235,13 +238,19 @@ def _size(spec: dict[str, Any]) -> int:
     return sum(variant["DesiredInstanceCount"] for variant in spec["Variants"])
 
 
-def _check_room(call: Call, variant: dict[str, Any], more: int) -> None:
-    """Refuse more instances than this machine is set to run, in the words of an account's service limit."""
+def room(platform: Platform) -> int:
+    """How many more instances this machine is set to run."""
     used = 0
-    for record in call.platform.store.list(KIND):
+    for record in platform.store.list(KIND):
         for fleet in (record.body["Fleet"], (record.body.get("Pending") or {}).get("Fleet")):
             used += sum(one["DesiredInstanceCount"] for one in fleet["Variants"]) if fleet else 0
+    return max(0, platform.fleets.settings.instances - used)
+
+
+def _check_room(call: Call, variant: dict[str, Any], more: int) -> None:
+    """Refuse more instances than this machine is set to run, in the words of an account's service limit."""
     limit = call.platform.fleets.settings.instances
+    used = limit - room(call.platform)
     if more > 0 and used + more > limit:
         raise ResourceLimitExceeded(
             f"The account-level service limit '{variant['InstanceType']} for endpoint usage' is {limit} Instances, "

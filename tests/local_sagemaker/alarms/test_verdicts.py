@@ -41,10 +41,15 @@ def test_three_out_of_three(points: str, missing: str, ignore: str, breaching: s
         ("0 0 X 0 X", "ALARM", "ALARM", "ALARM", "ALARM"),
         ("0 - X - -", "OK", "OK", "ALARM", "OK"),
         ("- - - - 0", "OK", "OK", "ALARM", "OK"),
-        ("- - - - X", "ALARM", RETAIN, "ALARM", "OK"),
+        ("- - - X -", "ALARM", RETAIN, "ALARM", "OK"),
     ],
 )
 def test_two_out_of_three(points: str, missing: str, ignore: str, breaching: str, not_breaching: str) -> None:
     assert [state(points, 3, 2, one) for one in ("missing", "ignore", "breaching", "notBreaching")] == [
         missing, ignore, breaching, not_breaching,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("points", "wanted"), [("- - - - X", RETAIN), ("- - - X X", RETAIN), ("- - X X -", "ALARM")])
+def test_a_first_breach_alone_does_not_ring(points: str, wanted: str) -> None:
+    assert state(points, 3, 3, "missing") == wanted
