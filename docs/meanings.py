@@ -77,7 +77,7 @@ MEANINGS = {
     " float32 is served, and the report says so.",
     "serving.log_share": "Share of the requests whose line is logged; errors of the server always are.",
     "release.approval": "`manual`: a person approves. `automatic`: the gate is enough; refused in `prod`.",
-    "release.strategy": "How traffic moves to the new model. The local SageMaker refuses `rolling`.",
+    "release.strategy": "How traffic moves to the new model.",
     "release.percent": "Of the traffic (canary, linear) or the fleet (rolling) in one step.",
     "release.bake_minutes": "Wait after each step.",
     "release.owners": "ARNs of who may take the role `<name>-<env>-owner`. Empty: whoever the account's IAM lets.",

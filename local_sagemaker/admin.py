@@ -1,4 +1,4 @@
-"""``/_local/…``: what AWS does not have. Health, image bindings, events, the clock, children, IAM."""
+"""``/_local/…``: what AWS does not have. Health, image bindings, events, the clock, faults, children, IAM."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from local_sagemaker.faults import BadFault
 from local_sagemaker.images import BadBinding
 
 if TYPE_CHECKING:
@@ -24,9 +25,12 @@ class Admin:
             request = json.loads(body) if body else {}
         except ValueError as error:
             return 400, {"message": f"the body is no JSON: {error}"}
+        where = path.removeprefix("/_local/").rstrip("/")
+        if where == "faults":
+            return self._faults(method, request)
         if not isinstance(request, dict):
             return 400, {"message": "the body must be a JSON object"}
-        match method, path.removeprefix("/_local/").rstrip("/"):
+        match method, where:
             case "GET", "health":
                 return 200, self._health()
             case "GET", "images":
@@ -84,6 +88,20 @@ class Admin:
             return 400, {"message": 'expected {"enforce": true or false, "record": true or false}'}
         self._platform.access.switch(**request)
         return 200, {}
+
+    def _faults(self, method: str, request: Any) -> tuple[int, Any]:
+        """``PUT`` a list of faults in place of those that are on, ``GET`` them with their counts, ``DELETE`` all."""
+        faults = self._platform.faults
+        try:
+            if method == "PUT":
+                faults.replace(request)
+            elif method == "DELETE":
+                faults.clear()
+            elif method != "GET":
+                return 404, {"message": f"{method} /_local/faults is unknown"}
+        except BadFault as error:
+            return 400, {"message": str(error)}
+        return 200, {"faults": faults.listed()}
 
     def _advance(self, request: dict[str, Any]) -> tuple[int, Any]:
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_sagemaker import fields, validation
 from local_sagemaker.errors import ApiError, ValidationException
+from local_sagemaker.faults import answers
 from local_sagemaker.store import Record
 
 if TYPE_CHECKING:
@@ -59,9 +60,15 @@ def perform(call: Call) -> dict[str, Any]:
     Raises:
         ApiError: what the caller gets to see.
     """
-    validation.check(call.operation, call.request)
-    fields.refuse(call)
-    return OPERATIONS[call.operation](call) or {}
+    try:
+        answers.before(call.platform.faults, "sagemaker", call.operation)
+        validation.check(call.operation, call.request)
+        fields.refuse(call)
+        found = OPERATIONS[call.operation](call) or {}
+        answers.after(call.platform.faults, "sagemaker", call.operation)
+    except answers.Refusal as refusal:
+        raise ApiError(refusal.message, code=refusal.code, status=refusal.status) from None
+    return found
 
 
 def install(platform: Platform) -> None:
@@ -70,8 +77,8 @@ def install(platform: Platform) -> None:
     from moto.core.utils import camelcase_to_underscores
     from moto.sagemaker.responses import SageMakerResponse
 
-    def method(name: str) -> Callable[[Any], ActionResult]:
-        def act(self: Any) -> ActionResult:
+    def method(name: str) -> Callable[[Any], Any]:
+        def act(self: Any) -> Any:
             call = Call(
                 platform=platform,
                 operation=name,
@@ -83,7 +90,11 @@ def install(platform: Platform) -> None:
             try:
                 return ActionResult(perform(call))
             except ApiError as error:
-                raise _as_moto(error) from error
+                if error.status < 500:
+                    raise _as_moto(error) from error
+                _, headers, body = self.serialized(ActionResult(_as_moto(error)))  # moto would answer 400
+                headers["status"] = str(error.status)
+                return error.status, headers, body
 
         return act
 

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from local_sagemaker.admin import Admin
 from local_sagemaker.errors import ApiError
+from local_sagemaker.faults import answers
 from local_sagemaker.iam.access import Denied
 from local_sagemaker.moto_gaps.dispatch import Dispatcher
 
@@ -96,8 +97,10 @@ class App:
         try:
             if self._platform.access.active:
                 self._platform.access.http(environ, "sagemakerruntime")
+            answers.before(self._platform.faults, "sagemaker-runtime", "InvokeEndpoint")
             status, answered, body = self._platform.fleets.invoke(unquote(name), region, _body(environ), headers, verb)
-        except ApiError as error:
+            answers.after(self._platform.faults, "sagemaker-runtime", "InvokeEndpoint")
+        except (ApiError, answers.Refusal) as error:
             document = {"message": error.message, "Message": error.message}
             return _answer(start_response, error.status, document, {"x-amzn-ErrorType": error.code})
         except Denied as denied:

@@ -52,7 +52,7 @@ class Targets:
                 case "sqs":
                     self._to_queue(parts[5], target, payload, region)
                 case "sns":
-                    self._to_topic(arn, payload, region)
+                    self._to_topic(arn, target, payload, region)
                 case "events":
                     self._to_bus(parts[5], payload, region)
                 case "logs":
@@ -122,8 +122,8 @@ class Targets:
         backend.send_message(name, payload, **options)
         self._platform.state.changed("sqs")
 
-    def _to_topic(self, arn: str, payload: str, region: str) -> None:
-        self._backend("sns", region).publish(payload, arn=arn)
+    def _to_topic(self, arn: str, target: dict[str, Any], payload: str, region: str) -> None:
+        self._backend("sns", region).publish(payload, arn=arn, subject=target.get("Subject"))
         self._platform.state.changed("sns", "sqs")
 
     def _to_bus(self, resource: str, payload: str, region: str) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_sagemaker import event_patterns
 from local_sagemaker.event_targets import Outcome, Targets
+from local_sagemaker.faults.registry import EVENT_LATE, EVENT_LOST, EVENT_TWICE
 from local_sagemaker.lambdas import LambdaResult, NoSuchFunction
 
 if TYPE_CHECKING:
@@ -189,8 +190,9 @@ class Events:
         record = self._store.get(_EVENT, "", identity)
         deliveries = []
         if record is not None:
+            copies, late = self._struck(record.body["event"])
             with self._store.transaction():
-                for rule, target in self._matching(record.body):
+                for rule, target in self._matching(record.body) * copies:
                     arn = target["Arn"]
                     payload = _payload(target, record.body["event"], rule)
                     deliveries.append(
@@ -201,6 +203,7 @@ class Events:
                             target | {"RuleArn": rule.arn},
                             payload,
                             rule.region_name,
+                            late,
                         )
                     )
                 routed = {"state": "routed"}
@@ -209,6 +212,16 @@ class Events:
         with self._lock:
             self._unrouted.remove(identity)
         self._enqueue(deliveries)
+
+    def _struck(self, event: dict[str, Any]) -> tuple[int, float]:
+        """How often a fault has an event delivered, and how many seconds late."""
+        about = {"service": event["source"], "operation": event["detail-type"]}
+        faults = self._platform.faults
+        if faults.strike(EVENT_LOST, **about):
+            return 0, 0.0
+        copies = 2 if faults.strike(EVENT_TWICE, **about) else 1
+        late = faults.strike(EVENT_LATE, **about)
+        return copies, late.seconds if late is not None else 0.0
 
     def _matching(self, body: dict[str, Any]) -> list[tuple[Any, dict[str, Any]]]:
         from moto.events.models import events_backends
@@ -228,15 +241,22 @@ class Events:
         return found
 
     def _add(
-        self, event: str | None, origin: str, arn: str, target: dict[str, Any], payload: str, region: str
+        self,
+        event: str | None,
+        origin: str,
+        arn: str,
+        target: dict[str, Any],
+        payload: str,
+        region: str,
+        late: float = 0.0,
     ) -> tuple[str, float]:
         name, now = str(uuid.uuid4()), self._clock.time()
         body: dict[str, Any] = {
             "event": event, "origin": origin, "target": arn, "parameters": target, "payload": payload, "region": region,
-            "state": "waiting", "since": now, "due": now, "attempts": [],
+            "state": "waiting", "since": now, "due": now + late, "attempts": [],
         }  # fmt: skip
         self._store.insert(_DELIVERY, "", name, body)
-        return name, now
+        return name, now + late
 
     def _enqueue(self, deliveries: list[tuple[str, float]]) -> None:
         with self._lock:

@@ -8,25 +8,20 @@ a request.
 
 from __future__ import annotations
 
-import datetime
 import logging
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker import filter_patterns
 from local_sagemaker.filter_patterns import BadPattern, BadSelector, Match, Pattern
 from local_sagemaker.filter_patterns.values import number_of, text_of
+from local_sagemaker.metrics import Distribution, metric
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
 
 _log = logging.getLogger(__name__)
-
-#: Minutes that late events may still change.
-_OPEN = 10_000
 
 #: "Up to three dimensions" (MetricTransformation, dimensions).
 LARGEST_DIMENSIONS = 3
@@ -63,8 +58,6 @@ class MetricFilters:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     def feed(self, region: str, group: str, events: Iterable[Mapping[str, Any]]) -> None:
         """Publish what the filters of a log group make of its new events (``timestamp`` in ms, ``message``)."""
@@ -74,77 +67,41 @@ class MetricFilters:
         filters = [one for one in backend.filters.metric_filters if one["logGroupName"] == group]
         if not filters:
             return
-        with self._platform.state.using("cloudwatch"), self._lock:
-            for one in filters:
-                try:
-                    pattern = filter_patterns.parse(one["filterPattern"] or "")
-                except BadPattern as error:  # stored by a server that did not check
-                    _log.warning("metric filter %s of %s: %s", one["filterName"], group, error)
-                    continue
-                for event in events:
-                    self._take(region, one, pattern.match(event["message"]), event["timestamp"] // 60_000)
-        self._platform.state.changed("cloudwatch")
+        for one in filters:
+            try:
+                pattern = filter_patterns.parse(one["filterPattern"] or "")
+            except BadPattern as error:  # stored by a server that did not check
+                _log.warning("metric filter %s of %s: %s", one["filterName"], group, error)
+                continue
+            for event in events:
+                self._take(region, one, pattern.match(event["message"]), event["timestamp"])
 
-    def _take(self, region: str, one: Mapping[str, Any], match: Match | None, minute: int) -> None:
+    def _take(self, region: str, one: Mapping[str, Any], match: Match | None, timestamp: int) -> None:
         for transformation in one["metricTransformations"]:
-            key = (region, one["logGroupName"], one["filterName"])
             if match is not None:
                 value = _value(match, transformation["metricValue"])
                 if value is not None:
                     dimensions = _dimensions(match, transformation.get("dimensions") or {})
-                    self._add(key, transformation, dimensions, minute, value)
+                    self._add(region, transformation, dimensions, timestamp, value)
             elif transformation.get("defaultValue") is not None:
-                self._add(key, transformation, (), minute, float(transformation["defaultValue"]), default=True)
+                default = float(transformation["defaultValue"])
+                self._add(region, transformation, (), timestamp, default, default=True)
 
     def _add(
         self,
-        key: tuple[str, str, str],
+        region: str,
         transformation: Mapping[str, Any],
         dimensions: tuple[tuple[str, str], ...],
-        minute: int,
+        timestamp: int,
         value: float,
         *,
         default: bool = False,
     ) -> None:
-        """Add to the statistics of a minute. A default stands only as long as nothing matches in its minute."""
-        about = (transformation["metricNamespace"], transformation["metricName"], transformation.get("unit") or "None")
-        place = (*key, *about, dimensions, minute)
-        datum = self._open.get(place)
-        if datum is None:
-            datum = self._new(key[0], about, dimensions, minute, value)
-            datum.is_default = default
-            self._open[place] = datum
-            while len(self._open) > _OPEN:
-                self._open.popitem(last=False)
-        elif default:
-            return
-        elif datum.is_default:
-            datum.is_default = False
-            datum.min = datum.max = datum.sum = value
-        else:
-            datum.min, datum.max = min(datum.min, value), max(datum.max, value)
-            datum.sum += value
-            datum.sample_count += 1
-
-    def _new(
-        self, region: str, about: tuple[str, str, str], dimensions: Iterable[tuple[str, str]], minute: int, value: float
-    ) -> Any:
-        from moto.cloudwatch.models import MetricAggregatedDatum, cloudwatch_backends
-
-        namespace, name, unit = about
-        datum = MetricAggregatedDatum(
-            namespace=namespace,
-            name=name,
-            min_stat=value,
-            max_stat=value,
-            sample_count=1,
-            sum_stat=value,
-            dimensions=[{"Name": key, "Value": text} for key, text in dimensions],
-            timestamp=datetime.datetime.fromtimestamp(minute * 60, datetime.UTC).replace(tzinfo=None),
-            unit=unit,
-        )
-        cloudwatch_backends[self._platform.account_id][region].metric_data.append(datum)
-        return datum
+        """A default stands only as long as nothing matches in its minute."""
+        values = Distribution(default=default)
+        values.add(value)
+        about = metric(transformation["metricNamespace"], transformation["metricName"], dimensions)
+        self._platform.metrics.add(region, about, values, transformation.get("unit") or "None", at=timestamp / 1000)
 
 
 def _value(match: Match, wanted: str) -> float | None:

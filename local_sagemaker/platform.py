@@ -10,18 +10,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from local_sagemaker.alarms import Alarms
 from local_sagemaker.blobs import BlobStore
 from local_sagemaker.children import Children
 from local_sagemaker.clock import Clock
 from local_sagemaker.events import Events
+from local_sagemaker.faults import Faults
 from local_sagemaker.iam import workloads
 from local_sagemaker.iam.access import Access, Denied
 from local_sagemaker.images import Images
 from local_sagemaker.lambdas import Lambdas
 from local_sagemaker.logs import Logs
+from local_sagemaker.metrics import Metrics
 from local_sagemaker.objects import Objects
 from local_sagemaker.roles import Roles
 from local_sagemaker.runtimes.processes import ProcessRuntime
+from local_sagemaker.scaling import Scaler
 from local_sagemaker.schedules import Schedules
 from local_sagemaker.state import State
 from local_sagemaker.store import Store
@@ -54,6 +58,8 @@ class Platform:
         self.endpoint_url = ""
         self.clock = Clock(state_dir / "clock")
         self.store = Store(state_dir / "resources.sqlite", self.clock.time)
+        self.faults = Faults(self.store)
+        self.metrics = Metrics(state_dir / "metrics.sqlite", self.clock)
         self.blobs = BlobStore(state_dir / "s3")
         self.state = State(state_dir / "moto", self.blobs)
         self.access = Access(self)
@@ -61,13 +67,15 @@ class Platform:
         self.children = Children(self.store)
         self.runtime: Runtime = ProcessRuntime(self.images, self.children)
         self.logs = Logs(account_id, self.clock.time, self.state.changed)
-        self.roles = Roles(account_id, lambda: self.endpoint_url, self.state.changed)
+        self.roles = Roles(account_id, lambda: self.endpoint_url, self.state.changed, self.clock.time)
         self.objects = Objects(account_id, self.blobs, self.state, self.access)
         self.lambdas = Lambdas(
             account_id, state_dir / "lambda", self.children, self.logs, self.roles, self.clock.time, self._may_log
         )
         self.events = Events(self)
         self.schedules = Schedules(self)
+        self.alarms = Alarms(self)
+        self.scaler = Scaler(self)
 
     def _may_log(self, role_arn: str, region: str, group: str, stream: str, function: str) -> bool:
         """May a function write its log? On AWS one that may not runs all the same, and its lines are lost."""

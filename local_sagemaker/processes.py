@@ -91,16 +91,37 @@ def kill_leftovers(groups: Iterable[tuple[int, str | None, str]], patience: floa
 def resident_bytes(pid: int) -> int:
     """Resident memory of a process and its descendants."""
     total = 0
-    waiting = [pid]
-    while waiting:
-        current = waiting.pop()
+    for current in _family(pid):
         try:
             total += int(Path(f"/proc/{current}/statm").read_text().split()[1]) * _PAGE
-            for task in Path(f"/proc/{current}/task").iterdir():
-                waiting += map(int, (task / "children").read_text().split())
         except (OSError, IndexError):
             continue
     return total
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process and its descendants have used, those that ended included."""
+    ticks = 0
+    for current in _family(pid):
+        try:
+            stat = Path(f"/proc/{current}/stat").read_text()
+        except OSError:
+            continue
+        ticks += sum(map(int, stat[stat.rindex(")") + 2 :].split()[11:15]))  # utime, stime, cutime, cstime
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process and its descendants."""
+    waiting = [pid]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        try:
+            for task in Path(f"/proc/{current}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue
 
 
 def _boot_id() -> str:

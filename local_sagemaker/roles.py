@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local_sagemaker import policies
+from local_sagemaker.faults.eventual import is_assumable
 
 
 class CannotAssume(Exception):
@@ -18,7 +19,14 @@ class CannotAssume(Exception):
 class Roles:
     """Assumes roles through moto's STS. One session serves a role for half its hour, so that sessions stay few."""
 
-    def __init__(self, account_id: str, endpoint_url: Callable[[], str], changed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        account_id: str,
+        endpoint_url: Callable[[], str],
+        changed: Callable[[str], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._now = now
         self._account_id = account_id
         self._endpoint_url = endpoint_url
         self._changed = changed
@@ -31,8 +39,12 @@ class Roles:
         Raises:
             CannotAssume: no.
         """
-        role = self._find(role_arn)
-        if role is None or not self._trusts(json.loads(role.assume_role_policy_document), service):
+        role = self.find(role_arn)
+        if (
+            role is None
+            or not self._trusts(json.loads(role.assume_role_policy_document), service)
+            or not is_assumable(role, self._now())
+        ):
             raise CannotAssume(
                 f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal "
                 f"'{service}' to assume the role."
@@ -48,7 +60,8 @@ class Roles:
         Raises:
             CannotAssume: there is no such role.
         """
-        if self._find(role_arn) is None:
+        role = self.find(role_arn)
+        if role is None or not is_assumable(role, self._now()):
             raise CannotAssume(f"Could not assume role {role_arn}. Please ensure that the role exists.")
         session = self._session(role_arn, region, session_name)
         return {
@@ -61,7 +74,8 @@ class Roles:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def _find(self, role_arn: str) -> Any:
+    def find(self, role_arn: str) -> Any:
+        """moto's role of this ARN; None when there is none."""
         from moto.iam.models import iam_backends
 
         roles = iam_backends[self._account_id]["aws"].roles

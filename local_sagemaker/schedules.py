@@ -1,6 +1,6 @@
-"""Schedules: EventBridge rules with a schedule expression, and EventBridge Scheduler.
+"""Schedules: EventBridge rules with a schedule expression, EventBridge Scheduler, scheduled scaling.
 
-Both run on the server's clock. What was due while the server was down, or while the clock jumped, fires once and not as
+All run on the server's clock. What was due while the server was down, or while the clock jumped, fires once and not as
 often as it would have: a laptop that slept over the weekend should not sweep a thousand times.
 
 Source: EventBridge User Guide, "Cron expressions reference"; EventBridge Scheduler User Guide, "Schedule types".
@@ -100,7 +100,8 @@ class Schedules:
         now = self._platform.clock.time()
         soonest = now + 60
         seen = set()
-        for arn, expression, timezone, start, act in [*self._rules(), *self._schedules()]:
+        scheduled = self._platform.scaler.scheduled()
+        for arn, expression, timezone, start, act in [*self._rules(), *self._schedules(), *scheduled]:
             seen.add(arn)
             due = self._due(arn, expression, timezone, start, now)
             if due is not None and due <= now:

@@ -86,7 +86,7 @@ def serve(
         for server in servers:
             threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True).start()
         try:
-            starting: list[Room] = [*_rooms(platform), platform.events, platform.schedules]
+            starting: list[Room] = [platform.metrics, *_rooms(platform), platform.events, *_clockwork(platform)]
             for part in starting:
                 part.start()
             _write_server_file(platform)
@@ -94,14 +94,17 @@ def serve(
             stopping.recv(1)
             _log.info("stopping")
         finally:
-            for room in (platform.schedules, *reversed(_rooms(platform)), platform.events):
-                room.stop()
+            ending: list[Room] = [*_clockwork(platform), *reversed(_rooms(platform)), platform.events]
+            for part in ending:
+                part.stop()
             platform.children.stop()
             for server in servers:
                 server.shutdown()
                 server.server_close()
             platform.runtime.close()
             platform.state.stop()
+            platform.metrics.stop()
+            platform.metrics.close()
             platform.store.close()
             (state_dir / "server.json").unlink(missing_ok=True)
 
@@ -203,6 +206,11 @@ def _bound(address: str, port: int) -> socket.socket:
 def _rooms(platform: Platform) -> tuple[Room, ...]:
     """In the order in which they start; they stop in the reverse order."""
     return platform.jobs, platform.fleets, platform.executions
+
+
+def _clockwork(platform: Platform) -> tuple[Room, ...]:
+    """What acts by itself as time passes."""
+    return platform.schedules, platform.alarms, platform.scaler
 
 
 def _prepare_moto(account_id: str) -> None:

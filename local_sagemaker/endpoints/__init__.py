@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from local_sagemaker.endpoints import records
 from local_sagemaker.endpoints.endpoint import Endpoint
 from local_sagemaker.endpoints.invocation import Answer, invoke, refuse_verb
+from local_sagemaker.endpoints.metrics import Load, LoadMeter
 from local_sagemaker.endpoints.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,15 +35,18 @@ class Fleets:
         self._folder = platform.state_dir / "endpoints"
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self._lock = threading.Lock()
+        self._meter = LoadMeter(platform, self._loads)
 
     def start(self) -> None:
         """Bring back what the store knows; the processes of an earlier server are gone, and so are their folders."""
         shutil.rmtree(self._folder, ignore_errors=True)
         for record in self._platform.store.list(records.KIND):
             self.begin(record.region, record.name, "resume")
+        self._meter.start()
 
     def stop(self) -> None:
         """End every process; the records stay for the next start."""
+        self._meter.stop()
         with self._lock:
             endpoints = list(self._endpoints.values())
         threads = [threading.Thread(target=endpoint.stop, args=(_STOP_SECONDS,)) for endpoint in endpoints]
@@ -65,6 +69,11 @@ class Fleets:
         """The endpoint is deleted."""
         with self._lock:
             self._endpoints.pop((region, name), None)
+
+    def _loads(self) -> list[Load]:
+        with self._lock:
+            endpoints = list(self._endpoints.values())
+        return [load for endpoint in endpoints for load in endpoint.loads()]
 
     def invoke(
         self, name: str, region: str, body: bytes, headers: Mapping[str, str], verb: str = "invocations"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local_sagemaker import models, tags
 from local_sagemaker.api import Call, operation, page
 from local_sagemaker.endpoints import configs, records, rollout
-from local_sagemaker.endpoints.endpoint import alarm_state
 from local_sagemaker.errors import ResourceLimitExceeded, ValidationException
 from local_sagemaker.iam import workloads
 from local_sagemaker.iam.access import Denied
 from local_sagemaker.store import Exists, Record
+
+if TYPE_CHECKING:
+    from local_sagemaker.platform import Platform
 
 KIND = records.KIND
 
@@ -95,7 +97,7 @@ def update(call: Call) -> dict[str, Any]:
                 raise ValidationException("DeploymentConfig cannot be given when RetainDeploymentConfig is true.")
             deployment = endpoint.body.get("LastDeploymentConfig")
         _check_deployment(call, deployment, spec, old)
-        _check_room(call, spec["Variants"][0], _size(spec))
+        _check_room(call, spec["Variants"][0], rollout.surge(deployment, _size(spec), _size(old)))
         pending = {
             "Action": "update",
             "StartTime": call.platform.clock.time(),
@@ -228,7 +230,7 @@ def _check_deployment(
     counts = [variant["DesiredInstanceCount"] for variant in spec["Variants"]]
     rollout.check(deployment, counts, names(old), names(spec))
     for alarm in rollout.alarms(deployment):
-        if alarm_state(call.platform, call.region, alarm) is None:
+        if call.platform.alarms.state(call.region, alarm) is None:
             raise ValidationException(f"The alarm {alarm} of AutoRollbackConfiguration does not exist.")
 
 
@@ -236,13 +238,19 @@ def _size(spec: dict[str, Any]) -> int:
     return sum(variant["DesiredInstanceCount"] for variant in spec["Variants"])
 
 
-def _check_room(call: Call, variant: dict[str, Any], more: int) -> None:
-    """Refuse more instances than this machine is set to run, in the words of an account's service limit."""
+def room(platform: Platform) -> int:
+    """How many more instances this machine is set to run."""
     used = 0
-    for record in call.platform.store.list(KIND):
+    for record in platform.store.list(KIND):
         for fleet in (record.body["Fleet"], (record.body.get("Pending") or {}).get("Fleet")):
             used += sum(one["DesiredInstanceCount"] for one in fleet["Variants"]) if fleet else 0
+    return max(0, platform.fleets.settings.instances - used)
+
+
+def _check_room(call: Call, variant: dict[str, Any], more: int) -> None:
+    """Refuse more instances than this machine is set to run, in the words of an account's service limit."""
     limit = call.platform.fleets.settings.instances
+    used = limit - room(call.platform)
     if more > 0 and used + more > limit:
         raise ResourceLimitExceeded(
             f"The account-level service limit '{variant['InstanceType']} for endpoint usage' is {limit} Instances, "

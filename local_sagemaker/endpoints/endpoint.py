@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker import tags
-from local_sagemaker.endpoints import records, rollout
+from local_sagemaker.endpoints import records
+from local_sagemaker.endpoints.deployment import Deployment
 from local_sagemaker.endpoints.fleet import Cancelled, Fleet, LaunchFailed
 from local_sagemaker.endpoints.instance import Instance
+from local_sagemaker.endpoints.metrics import Load
 from local_sagemaker.endpoints.routing import Weighted
 from local_sagemaker.store import Missing
 
@@ -85,6 +87,17 @@ class Endpoint:
     def has(self, variant: str) -> bool:
         return any(fleet is not None and fleet.has(variant) for fleet in (self._blue, self._green))
 
+    def loads(self) -> list[Load]:
+        """Every process that serves, to be measured."""
+        return [load for fleet in self._fleets() for load in fleet.loads()]
+
+    def instances(self, variant: str) -> int:
+        """Of a variant, in the fleets that get traffic."""
+        with self._lock:
+            serving = [self._blue] if self._share < 1 else []
+            serving += [self._green] if self._share > 0 else []
+        return sum(fleet.count(variant) for fleet in serving if fleet)
+
     def pick(self, variant: str | None) -> tuple[str, Instance] | None:
         """An instance for one request (:meth:`Fleet.pick`), from the fleet whose turn it is, else from the other."""
         with self._lock:
@@ -115,107 +128,36 @@ class Endpoint:
                 green, self._green, self._share = self._green, None, 0.0
             if green:
                 green.stop(0)
-            self._end(records.IN_SERVICE if self._blue else records.FAILED, reason)
+            self.end(records.IN_SERVICE if self._blue else records.FAILED, reason)
 
     def _create(self) -> None:
-        pending = self._body()["Pending"]
+        pending = self.body()["Pending"]
         fleet = self._new_fleet(pending["Fleet"])
-        self._tell(pending, "Creating", "Launching {} instance(s).")
+        self.tell(pending, "Creating", "Launching {} instance(s).")
         with self._lock:
             self._green = fleet
-        fleet.start(persistent=False)
         try:
+            fleet.check_capacity("CreateEndpoint")
+            fleet.start(persistent=False)
             fleet.await_healthy(self._cancel)
         except LaunchFailed as error:
             fleet.stop(self._settings.stop_seconds)
             self._green = None
-            self._end(records.FAILED, str(error))
+            self.end(records.FAILED, str(error))
             return
-        self._take_over(pending["Fleet"])
-        self._end(records.IN_SERVICE)
+        self.take_over(pending["Fleet"])
+        self.end(records.IN_SERVICE)
 
     def _update(self) -> None:
-        pending = self._body()["Pending"]
-        config, spec = pending.get("DeploymentConfig"), pending["Fleet"]
-        limit = rollout.timeout(config)
-        deadline = pending["StartTime"] + limit
-
-        def expired() -> str:
-            late = self._platform.clock.time() >= deadline
-            return f"The deployment took longer than MaximumExecutionTimeoutInSeconds ({limit})." if late else ""
-
-        green = self._new_fleet(spec)
-        self._tell(pending, "Creating", "Launching {} instance(s).")
-        with self._lock:
-            self._green, self._share = green, 0.0
-        green.start(persistent=False)
-        try:
-            green.await_healthy(self._cancel, expired)
-            records.settle(spec)
-            for step in rollout.steps(config, min(one["DesiredInstanceCount"] for one in spec["Variants"])):
-                self._shift(pending, step, expired)
-        except LaunchFailed as error:
-            self._give_up(green, str(error))
-            return
-        self._finish_update(pending)
-
-    def _shift(self, pending: dict[str, Any], step: rollout.Step, expired: Callable[[], str]) -> None:
-        """Send the step's share to the new fleet and watch it for the step's wait."""
-        self._watch(pending, 0, expired)
-        pending["Moved"] = step.share >= 1.0
-        self._tell(pending, "ActivatingTraffic", step.activating)
-        with self._lock:
-            self._share = step.share
-        if step.wait:
-            self._tell(pending, "Baking", step.baking)
-            self._watch(pending, step.wait, expired)
-
-    def _watch(self, pending: dict[str, Any], seconds: int, expired: Callable[[], str]) -> None:
-        """Let ``seconds`` of the server's clock pass, and look at the alarms meanwhile.
-
-        Raises:
-            LaunchFailed: an alarm is in state ALARM, or the deployment's time is over.
-            Cancelled: the server stops.
-        """
-        clock, alarms = self._platform.clock, rollout.alarms(pending.get("DeploymentConfig"))
-        end = clock.time() + seconds
-        while True:
-            tripped = [name for name in alarms if alarm_state(self._platform, self._region, name) == "ALARM"]
-            if tripped:
-                raise LaunchFailed(
-                    f"The deployment was rolled back because of its alarms: {', '.join(tripped)} in state ALARM."
-                )
-            if self._cancel.is_set():
-                raise Cancelled
-            reason = expired()
-            if reason:
-                raise LaunchFailed(reason)
-            if clock.time() >= end:
-                return
-            clock.wait_until(end, self._cancel)
-
-    def _give_up(self, green: Fleet, reason: str) -> None:
-        """All traffic back to the old fleet, the new one ends; the endpoint serves as before and says why."""
-        with self._lock:
-            self._share = 0.0
-        green.drain()
-        with self._lock:
-            self._green = None
-        self._end_in_service(reason)
-
-    def _finish_update(self, pending: dict[str, Any]) -> None:
-        blue = self._serving()
-        self._take_over(pending["Fleet"])
-        self._tell(pending, "Deleting", "Terminating the old instance(s); {} instance(s) serve.")
-        self._retire([blue])
-        self._end(records.IN_SERVICE)
+        Deployment(self, self.body()["Pending"]).run()
 
     def _scale(self) -> None:
-        body = self._body()
-        spec, before, fleet = body["Fleet"], body["Pending"]["Before"], self._serving()
+        body = self.body()
+        spec, before, fleet = body["Fleet"], body["Pending"]["Before"], self.serving()
         records.say(spec, "Updating", "Scaling desired instance count to {}.".format, self._platform.clock.time())
-        self._store_fleet(spec)
+        self.store_fleet(spec)
         try:
+            fleet.check_capacity("UpdateEndpointWeightsAndCapacities")
             for variant in spec["Variants"]:
                 fleet.grow(variant["VariantName"], variant["DesiredInstanceCount"])
             fleet.await_healthy(self._cancel)
@@ -226,22 +168,22 @@ class Endpoint:
         for variant in spec["Variants"]:
             fleet.shrink(variant["VariantName"], variant["DesiredInstanceCount"])
         records.settle(spec)
-        self._end(records.IN_SERVICE, fleet=spec)
+        self.end(records.IN_SERVICE, fleet=spec)
 
     def _undo_scaling(self, spec: dict[str, Any], before: dict[str, Any], fleet: Fleet, reason: str) -> None:
         for variant in spec["Variants"]:
             variant |= before[variant["VariantName"]]
         records.settle(spec)
-        self._move(records.ROLLING_BACK, lambda body: body.update(Fleet=spec))
+        self.move(records.ROLLING_BACK, lambda body: body.update(Fleet=spec))
         for variant in spec["Variants"]:
             fleet.shrink(variant["VariantName"], variant["DesiredInstanceCount"])
-        self._end(records.IN_SERVICE, reason)
+        self.end(records.IN_SERVICE, reason)
 
     def _delete(self) -> None:
         with self._lock:
             fleets = [fleet for fleet in (self._blue, self._green) if fleet]
             self._blue = self._green = None
-        self._retire(fleets)
+        self.retire(fleets)
         self._alive()
         shutil.rmtree(self._folder, ignore_errors=True)
         self._platform.fleets.forget(self._region, self._name)
@@ -254,7 +196,7 @@ class Endpoint:
 
     def _resume(self) -> None:
         """After a restart: do again what was under way, or bring the fleet back."""
-        body = self._body()
+        body = self.body()
         status, pending = body["Status"], body.get("Pending")
         if status == records.FAILED:
             return
@@ -262,39 +204,26 @@ class Endpoint:
             self._delete()
         elif status == records.CREATING:
             self._create()
-        elif pending and pending["Action"] == "update" and not pending["Moved"]:
+        elif status == records.ROLLING_BACK or not pending or pending["Action"] != "update":
+            self._bring_back(body["Fleet"])
+        elif pending["Moved"]:
+            self._bring_back(pending["Fleet"])
+        else:
             self._start_again(body["Fleet"])
             self._update()
-        else:
-            self._bring_back(pending["Fleet"] if pending and pending["Action"] == "update" else body["Fleet"])
 
     def _bring_back(self, spec: dict[str, Any]) -> None:
         """Serve with this fleet again, however long it takes. What was pending is done with it."""
-        before = self._body()
+        before = self.body()
         reason = before.get("FailureReason", "") if before["Status"] != records.OUT_OF_SERVICE else ""
         records.settle(spec)
 
         def change(body: dict[str, Any]) -> None:
             body.update(Fleet=spec, EndpointConfigName=spec["ConfigName"], Pending=None)
 
-        self._move(records.SYSTEM_UPDATING, change)
+        self.move(records.SYSTEM_UPDATING, change)
         self._start_again(spec)
-        self._end_in_service(reason)
-
-    def _end_in_service(self, reason: str) -> None:
-        """The old fleet serves: at once, or, when it cannot be started again, once it can; until then OutOfService."""
-        fleet, now = self._serving(), self._platform.clock.time
-        limit = now() + max(
-            float(one.get("StartupSeconds") or self._settings.startup_seconds)
-            for one in self._body()["Fleet"]["Variants"]
-        )
-        try:
-            fleet.await_healthy(self._cancel, lambda: "late" if now() > limit else "")
-        except LaunchFailed:
-            trouble = f"{reason} {fleet.trouble()}".strip()[:_REASON_CHARACTERS]
-            self._move(records.OUT_OF_SERVICE, lambda body: body.update(FailureReason=trouble, Pending=None))
-            fleet.await_healthy(self._cancel)
-        self._end(records.IN_SERVICE, reason)
+        self.end_in_service(reason)
 
     def _start_again(self, spec: dict[str, Any]) -> None:
         """Start the processes of a fleet that served before; each is tried until it runs."""
@@ -303,13 +232,54 @@ class Endpoint:
             self._blue = fleet
         fleet.start(persistent=True)
 
-    # Helpers.
+    # What the worker, and a deployment in it, does to the endpoint.
+
+    @property
+    def place(self) -> tuple[Platform, str]:
+        """The platform and the region."""
+        return self._platform, self._region
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Set when the worker is to end without storing anything more."""
+        return self._cancel
+
+    def begin_green(self, spec: dict[str, Any]) -> Fleet:
+        """A new fleet beside the old one, without instances and traffic."""
+        green = self._new_fleet(spec)
+        with self._lock:
+            self._green, self._share = green, 0.0
+        return green
+
+    def drop_green(self) -> None:
+        with self._lock:
+            self._green, self._share = None, 0.0
+
+    def set_share(self, share: float) -> None:
+        """The new fleet's part of the traffic, 0 to 1."""
+        with self._lock:
+            self._share = share
+
+    def end_in_service(self, reason: str) -> None:
+        """The old fleet serves: at once, or, when it cannot be started again, once it can; until then OutOfService."""
+        fleet, now = self.serving(), self._platform.clock.time
+        limit = now() + max(
+            float(one.get("StartupSeconds") or self._settings.startup_seconds)
+            for one in self.body()["Fleet"]["Variants"]
+        )
+        try:
+            fleet.await_healthy(self._cancel, lambda: "late" if now() > limit else "")
+        except LaunchFailed:
+            trouble = f"{reason} {fleet.trouble()}".strip()[:_REASON_CHARACTERS]
+            self.move(records.OUT_OF_SERVICE, lambda body: body.update(FailureReason=trouble, Pending=None))
+            fleet.await_healthy(self._cancel)
+        self.end(records.IN_SERVICE, reason)
 
     def _fleets(self) -> list[Fleet]:
         with self._lock:
             return [fleet for fleet in (self._blue, self._green, *self._retiring) if fleet]
 
-    def _retire(self, fleets: list[Fleet]) -> None:
+    def retire(self, fleets: list[Fleet]) -> None:
         """Let fleets that take no more requests answer what is in flight, then end them."""
         with self._lock:
             self._retiring = fleets
@@ -318,44 +288,44 @@ class Endpoint:
         with self._lock:
             self._retiring = []
 
-    def _body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, Any]:
         record = self._platform.store.get(records.KIND, self._region, self._name)
         if record is None:
             raise Missing(self._name)
         return record.body
 
-    def _serving(self) -> Fleet:
+    def serving(self) -> Fleet:
         if self._blue is None:
             raise RuntimeError(f"endpoint {self._name} has no fleet")
         return self._blue
 
     def _new_fleet(self, spec: dict[str, Any]) -> Fleet:
-        display = self._body()["EndpointName"]
+        display = self.body()["EndpointName"]
         return Fleet(self._platform, self._settings, display, self._region, spec, self._folder)
 
-    def _take_over(self, spec: dict[str, Any]) -> None:
+    def take_over(self, spec: dict[str, Any]) -> None:
         """The green fleet is the endpoint's fleet from now on."""
         records.settle(spec)
         with self._lock:
             if self._green:
                 self._blue, self._green, self._share = self._green, None, 0.0
 
-    def _tell(self, pending: dict[str, Any], status: str, message: str | Callable[[int], str]) -> None:
+    def tell(self, pending: dict[str, Any], status: str, message: str | Callable[[int], str]) -> None:
         """Store and publish a deployment's next step."""
         say = message.format if isinstance(message, str) else message
         records.say(pending["Fleet"], status, say, self._platform.clock.time())
         self._alive()
         records.progress(self._platform, self._region, self._name, lambda body: body.update(Pending=pending))
 
-    def _store_fleet(self, spec: dict[str, Any]) -> None:
+    def store_fleet(self, spec: dict[str, Any]) -> None:
         self._alive()
         records.progress(self._platform, self._region, self._name, lambda body: body.update(Fleet=spec))
 
-    def _move(self, status: str, change: records.Change | None = None) -> None:
+    def move(self, status: str, change: records.Change | None = None) -> None:
         self._alive()
         records.move(self._platform, self._region, self._name, status, change)
 
-    def _end(self, status: str, reason: str = "", fleet: dict[str, Any] | None = None) -> None:
+    def end(self, status: str, reason: str = "", fleet: dict[str, Any] | None = None) -> None:
         """The work is done: without a reason its result counts, with one the endpoint stays what it was."""
 
         def change(body: dict[str, Any]) -> None:
@@ -371,17 +341,9 @@ class Endpoint:
             if reason:
                 body["FailureReason"] = reason[:_REASON_CHARACTERS]
 
-        self._move(status, change)
+        self.move(status, change)
 
     def _alive(self) -> None:
         """Store nothing once the server stops: what is stored is what the next start continues from."""
         if self._cancel.is_set():
             raise Cancelled
-
-
-def alarm_state(platform: Platform, region: str, name: str) -> str | None:
-    """The state of a CloudWatch alarm; None when there is no such alarm."""
-    from moto.cloudwatch.models import cloudwatch_backends
-
-    alarm = cloudwatch_backends[platform.account_id][region].alarms.get(name)
-    return alarm.state_value if alarm else None

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.endpoints.instance import FAILED, HEALTHY, Instance
+from local_sagemaker.endpoints.metrics import Load
 from local_sagemaker.endpoints.routing import Weighted
+from local_sagemaker.faults.registry import CAPACITY
 
 if TYPE_CHECKING:
     from local_sagemaker.endpoints.settings import Settings
@@ -41,6 +43,18 @@ class Fleet:
         self._weights: dict[str, float] = {name: variant["DesiredWeight"] for name, variant in self._variants.items()}
         self._by_weight = Weighted()
         self._turn: dict[str, int] = dict.fromkeys(self._variants, 0)
+
+    def check_capacity(self, operation: str) -> None:
+        """Does a fault leave AWS without machines for this endpoint now?
+
+        Raises:
+            LaunchFailed.
+        """
+        if self._platform.faults.strike(CAPACITY, service="sagemaker", operation=operation, resource=self._endpoint):
+            raise LaunchFailed(
+                "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please "
+                "retry using a different ML instance type or after some time."
+            )
 
     def start(self, *, persistent: bool) -> None:
         """Start every instance; ``persistent``: an instance that fails is started again and again."""
@@ -92,10 +106,20 @@ class Fleet:
             return next((one.reason for one in self._all() if one.state != HEALTHY and one.reason), "")
 
     def count(self, variant: str) -> int:
-        return len(self._instances[variant])
+        return len(self._instances.get(variant, []))
 
-    def size(self) -> int:
-        return len(self._all())
+    def loads(self) -> list[Load]:
+        """Every process that serves, to be measured."""
+        found = []
+        with self.changed:
+            for name, instances in self._instances.items():
+                kind = self._variants[name].get("InstanceType") or ""
+                for one in instances:
+                    container = one.container
+                    if container is not None and not container.child.container_name:
+                        pid = container.child.pid
+                        found.append(Load(self._region, self._endpoint, name, kind, pid, self._folder))
+        return found
 
     def has(self, variant: str) -> bool:
         return variant in self._variants

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.endpoints.container import CannotLaunch, Container, launch, ping, prepare
+from local_sagemaker.faults.registry import NEVER_PINGS, SLOW_START
 from local_sagemaker.iam import workloads
 from local_sagemaker.iam.access import Denied
 
@@ -46,6 +47,7 @@ class Instance:
         folder: Path,
         changed: threading.Condition,
     ) -> None:
+        self.endpoint = endpoint
         self.id = f"i-{secrets.token_hex(9)[:17]}"
         self.state = STARTING
         self.reason = ""
@@ -161,13 +163,19 @@ class Instance:
 
     def _await_first_ping(self, container: Container) -> str:
         deadline, delay = time.monotonic() + self._startup, 0.05
+        faults, clock = self._platform.faults, self._platform.clock
+        about = {"service": "sagemaker", "operation": "Ping", "resource": self.endpoint}
+        silent = faults.strike(NEVER_PINGS, **about) is not None
+        slow = faults.strike(SLOW_START, **about)
+        began, from_then = clock.time(), clock.time() + (slow.seconds if slow is not None else 0.0)
         while True:
             code = container.child.wait(delay)
             if code is not None:
                 return self._failed(_ended(code))
-            if ping(container, self._settings.ping_seconds) and container.child.wait(0) is None:
+            answers = not silent and clock.time() >= from_then and ping(container, self._settings.ping_seconds)
+            if answers and container.child.wait(0) is None:
                 return ""
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or ((silent or slow) and clock.time() > began + self._startup):
                 return self._failed(f"It did not answer /ping with 200 within {self._startup:g} s.")
             delay = min(delay * 1.5, 1.0)
 

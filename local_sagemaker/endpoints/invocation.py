@@ -7,17 +7,21 @@ Hosting Services" (what the container gets). Headers are never logged: custom at
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
+from local_sagemaker.endpoints import metrics
 from local_sagemaker.endpoints.instance import log_group
 from local_sagemaker.errors import ApiError
 
 if TYPE_CHECKING:
+    from local_sagemaker.endpoints.container import Container
     from local_sagemaker.endpoints.endpoint import Endpoint
     from local_sagemaker.endpoints.settings import Settings
     from local_sagemaker.platform import Platform
@@ -56,6 +60,7 @@ def invoke(
     Raises:
         ApiError: ValidationError or ServiceUnavailable; a container's own error is a ModelError answer.
     """
+    began = time.monotonic()
     given = {key.lower(): value for key, value in headers.items()}
     if endpoint is None or not endpoint.serves():
         raise _invalid(f"Endpoint {name} of account {platform.account_id} not found.")
@@ -76,34 +81,68 @@ def invoke(
         if found is None:
             break
         chosen, instance = found
+        sent = time.monotonic()
         try:
             container = instance.container
             if container is None:
                 continue
-            answer = container.pool.urlopen(
-                "POST", "/invocations", body=body, headers=forwarded, preload_content=False,
-                retries=False, redirect=False, timeout=settings.invocation_seconds,
-            )  # fmt: skip
-            content = _read(answer, settings.body_bytes)
+            reply = _exchange(container, settings, body, forwarded)
         except NewConnectionError:  # nothing was sent: another instance may answer
             continue
-        except ReadTimeoutError:
-            return error.answer(
-                0, "Your invocation timed out while waiting for a response from container primary. Review the latency "
-                "metrics for each container in Amazon CloudWatch, resolve the issue, and try again.",
-            )  # fmt: skip
-        except (HTTPError, OSError):
-            return error.answer(0, "The container closed the connection before it answered.")
         finally:
             instance.release()
-        if content is None:
-            return error.answer(0, f"The answer has exceeded the upper limit of {settings.body_bytes} bytes.")
-        if not 200 <= answer.status < 300:
-            return error.answer(answer.status, content.decode("utf-8", "replace"))
-        return answer.status, _answer_headers(answer, chosen), content
+        answered = time.monotonic()
+        metrics.invoked(
+            platform, region, instance.endpoint, chosen, status=reply.status, instances=endpoint.instances(chosen),
+            model_seconds=answered - sent, overhead_seconds=sent - began,
+        )  # fmt: skip
+        if reply.trouble:
+            return error.answer(reply.status, reply.trouble)
+        if not 200 <= reply.status < 300:
+            return error.answer(reply.status, reply.content.decode("utf-8", "replace"))
+        return reply.status, _answer_headers(reply.headers, chosen), reply.content
     raise ApiError(
         f"No instance of endpoint {name} can answer now. Try again shortly.", code="ServiceUnavailable", status=503
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A container's answer; ``trouble``: why there is none that can be handed on. ``status`` 0: it gave none."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    trouble: str = ""
+
+
+def _exchange(container: Container, settings: Settings, body: bytes, headers: dict[str, str]) -> _Reply:
+    """One request to a container.
+
+    Raises:
+        NewConnectionError: it was not reached.
+    """
+    try:
+        answer = container.pool.urlopen(
+            "POST", "/invocations", body=body, headers=headers, preload_content=False, retries=False, redirect=False,
+            timeout=settings.invocation_seconds,
+        )  # fmt: skip
+        content = _read(answer, settings.body_bytes)
+    except NewConnectionError:
+        raise
+    except ReadTimeoutError:
+        return _Reply(
+            0,
+            {},
+            b"",
+            "Your invocation timed out while waiting for a response from container primary. Review the latency metrics "
+            "for each container in Amazon CloudWatch, resolve the issue, and try again.",
+        )
+    except (HTTPError, OSError):
+        return _Reply(0, {}, b"", "The container closed the connection before it answered.")
+    if content is None:
+        return _Reply(0, {}, b"", f"The answer has exceeded the upper limit of {settings.body_bytes} bytes.")
+    return _Reply(answer.status, answer.headers, content)
 
 
 def refuse_verb(verb: str) -> None:
@@ -135,13 +174,13 @@ def _read(answer: urllib3.BaseHTTPResponse, limit: int) -> bytes | None:
     return content
 
 
-def _answer_headers(answer: urllib3.BaseHTTPResponse, variant: str) -> dict[str, str]:
+def _answer_headers(given: Mapping[str, str], variant: str) -> dict[str, str]:
     headers = {
-        "Content-Type": answer.headers.get("Content-Type", "application/octet-stream"),
+        "Content-Type": given.get("Content-Type", "application/octet-stream"),
         "x-Amzn-Invoked-Production-Variant": variant,
         "x-amzn-RequestId": str(uuid.uuid4()),
     }
-    attributes = answer.headers.get(ATTRIBUTES)
+    attributes = given.get(ATTRIBUTES)
     if attributes:
         headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
     return headers

@@ -61,7 +61,11 @@ _DEPLOYMENT = {
     **under("BlueGreenUpdatePolicy.TrafficRoutingConfiguration.LinearStepSize", _CAPACITY),
     "BlueGreenUpdatePolicy.TerminationWaitInSeconds": EXECUTED,
     "BlueGreenUpdatePolicy.MaximumExecutionTimeoutInSeconds": EXECUTED,
-    "RollingUpdatePolicy": REFUSED,
+    "RollingUpdatePolicy": EXECUTED,
+    **under("RollingUpdatePolicy.MaximumBatchSize", _CAPACITY),
+    "RollingUpdatePolicy.WaitIntervalInSeconds": EXECUTED,
+    "RollingUpdatePolicy.MaximumExecutionTimeoutInSeconds": EXECUTED,
+    **under("RollingUpdatePolicy.RollbackMaximumBatchSize", _CAPACITY),
     "AutoRollbackConfiguration": EXECUTED,
     "AutoRollbackConfiguration.Alarms": EXECUTED,
     "AutoRollbackConfiguration.Alarms.AlarmName": EXECUTED,
@@ -121,8 +125,6 @@ FIELDS: dict[str, dict[str, str]] = {
     "DeleteEndpoint": {"EndpointName": EXECUTED},
 }
 
-_ROLLING = "Use BlueGreenUpdatePolicy (ALL_AT_ONCE, CANARY or LINEAR); rolling updates do not run here yet."
-
 HINTS: dict[str, dict[str, str]] = {
     "CreateEndpointConfig": {
         "ProductionVariants.ServerlessConfig": (
@@ -132,6 +134,4 @@ HINTS: dict[str, dict[str, str]] = {
         "AsyncInferenceConfig": "Asynchronous endpoints do not run here; use a real-time endpoint.",
         "ShadowProductionVariants": "Shadow variants do not run here; use several production variants.",
     },
-    "CreateEndpoint": {"DeploymentConfig.RollingUpdatePolicy": _ROLLING},
-    "UpdateEndpoint": {"DeploymentConfig.RollingUpdatePolicy": _ROLLING},
 }

@@ -49,6 +49,10 @@ INTERRUPTED = (
 #: What DescribeProcessingJob says of a job that took too long; for training jobs it is a secondary status.
 PROCESSING_TIMED_OUT = "Processing job runtime exceeded MaxRuntimeInSeconds provided"
 
+NO_CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
+)
+
 INTERNAL = "InternalServerError: We encountered an internal error. Please try again."
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.children import CannotIsolate, CannotStart, Child
+from local_sagemaker.faults.registry import CAPACITY
 from local_sagemaker.iam import workloads
 from local_sagemaker.iam.access import Denied
 from local_sagemaker.images import Unbound
@@ -85,6 +86,7 @@ class Runner:
 
     def _run(self) -> None:
         self._change("Starting", StartTime=self._platform.clock.time())
+        self._check_capacity()
         image = self._image()
         self._check_role()
         environment = self._environment()
@@ -112,6 +114,13 @@ class Runner:
             return self._platform.runtime.image(self._plan.image)
         except Unbound as error:
             raise failures.client_error(f"Cannot pull image {self._plan.image}. {error}") from None
+
+    def _check_capacity(self) -> None:
+        """Does a fault leave AWS without machines for this job?"""
+        operation = "Create" + "".join(part.title() for part in self._record.kind.split("-"))
+        name = self._request[self._module.NAME]
+        if self._platform.faults.strike(CAPACITY, service="sagemaker", operation=operation, resource=name):
+            raise failures.JobFailed(failures.NO_CAPACITY)
 
     def _check_role(self) -> None:
         """What AWS does in the job's role before and beside the container, asked for now."""

@@ -22,12 +22,14 @@ LATER = ("applicationautoscaling", "ec2", "servicequotas")
 
 def install(platform: Platform) -> None:
     """Close every gap."""
+    from local_sagemaker.faults import roles
     from local_sagemaker.moto_gaps import dispatch, s3_bodies
 
     dispatch.install()
     s3_bodies.install(platform.blobs)
     for service in SERVICES:
         _install(service, platform)
+    roles.install(platform)
 
 
 def install_later(service: str, platform: Platform) -> None:

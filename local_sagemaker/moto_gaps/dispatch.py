@@ -28,6 +28,8 @@ from moto.s3.responses import S3Response
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from local_sagemaker import moto_gaps
+from local_sagemaker.faults import calls
+from local_sagemaker.faults.answers import Refusal
 from local_sagemaker.iam.access import Denied
 from local_sagemaker.moto_gaps import s3, s3_bodies, wire
 from local_sagemaker.moto_gaps.patching import put, replace
@@ -93,22 +95,32 @@ class Dispatcher(DomainDispatcherApplication):
         try:
             if s3_bodies.is_object_request(environ):
                 self._authorise(environ, service)
+                call = calls.Call(self._platform, environ, service)
+                call.before()
                 with self._platform.state.using("s3"):
                     answer = _object(environ, self._platform)
+                if answer[0] < 400 and call.active:
+                    self._changed("s3")
+                    call.after()
             else:
                 app: Any = self.get_application(environ)
                 service = app.service
                 self._authorise(environ, service)
                 action = _action(environ)
+                call = calls.Call(self._platform, environ, service)
+                call.before()
                 with self._platform.state.using(service):
-                    pieces: Iterable[bytes] = app(environ, start_response)
+                    pieces = call.run(app, start_response)
                 if _changes(environ, action):
                     self._changed(service)
+                call.finish(start_response)
                 return pieces
         except ConnectionError:
             raise  # the client went away in the middle
         except Denied as denied:
             answer = _denied(environ, service, denied)
+        except Refusal as refusal:
+            return _send(wire.error(environ, service, refusal.code, refusal.message, refusal.status), start_response)
         except s3_bodies.Fault as fault:
             answer = wire.error(environ, "s3", fault.code, fault.message, fault.status)
         except Exception as error:

@@ -18,6 +18,9 @@ def error(
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of an error answer of ``service`` (moto's name of it) to this request."""
     identity = str(uuid.uuid4())
+    if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
+        found = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor", "x-amzn-requestid": identity}
+        return status, found, b"\xa2" + b"".join(map(_cbor, ("__type", code, "message", message)))
     text, name = escape(message), escape(code)
     if service == "s3":
         xml = f"<Error><Code>{name}</Code><Message>{text}</Message><RequestId>{identity}</RequestId></Error>"
@@ -35,6 +38,12 @@ def error(
         headers = {"Content-Type": "application/json", "x-amzn-ErrorType": code, "x-amzn-RequestId": identity}
         return status, headers, json.dumps({"__type": code, "message": message, "Message": message}).encode()
     return status, {"Content-Type": "application/xml", "x-amz-request-id": identity}, (_XML + xml).encode()
+
+
+def _cbor(text: str) -> bytes:
+    """A text string of CBOR (RFC 8949, major type 3) with a length of four bytes."""
+    data = text.encode()
+    return b"\x7a" + len(data).to_bytes(4, "big") + data
 
 
 def _speaks_xml(environ: dict[str, Any], service: str) -> bool:

@@ -91,3 +91,62 @@ def test_a_deployment_keeps_the_variant_names() -> None:
         rollout.check(policy("ALL_AT_ONCE", 0), [1], {"main"}, {"other"})
     rollout.check(None, [1], {"main"}, {"other"})
     rollout.check(policy("ALL_AT_ONCE", 0), [1], set(), {"first"})
+
+
+def rolling(batch: dict[str, Any], wait: int = 60, **more: Any) -> dict[str, Any]:
+    return {"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": wait, **more}}
+
+
+def count(value: int) -> dict[str, Any]:
+    return {"Type": "INSTANCE_COUNT", "Value": value}
+
+
+@pytest.mark.parametrize(
+    ("size", "new", "old", "wanted"),
+    [
+        (percent(50), 4, 4, [(2, 2), (4, 0)]),
+        (percent(33), 5, 5, [(2, 3), (4, 1), (5, 0)]),
+        (count(1), 3, 6, [(1, 4), (2, 2), (3, 0)]),
+        (percent(20), 1, 1, [(1, 0)]),
+    ],
+)
+def test_a_rolling_update_goes_batch_by_batch(
+    size: dict[str, Any], new: int, old: int, wanted: list[tuple[int, int]]
+) -> None:
+    assert rollout.batches(rolling(size), new, old) == wanted
+    assert shape(rolling(size), new) == [(round(after / new, 6), 60) for after, _ in wanted]
+
+
+def test_a_rolling_update_needs_room_for_one_batch_a_blue_green_one_for_a_fleet() -> None:
+    assert rollout.surge(rolling(percent(25)), 4, 4) == 1
+    assert rollout.surge(rolling(percent(50)), 8, 4) == 6
+    assert rollout.surge(policy("ALL_AT_ONCE"), 4, 4) == 4
+
+
+def test_the_batch_of_a_rollback() -> None:
+    assert rollout.rollback_batch(rolling(percent(25)), 4) == 4
+    assert rollout.rollback_batch(rolling(percent(25), RollbackMaximumBatchSize=percent(30)), 4) == 2
+    assert rollout.rollback_batch(rolling(percent(25), RollbackMaximumBatchSize=count(1)), 4) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (rolling(percent(51)), "MaximumBatchSize must be between 5 and 50 percent"),
+        (rolling(count(2)), r"MaximumBatchSize must be at most 50 percent of the variant's instances \(3\)"),
+        (
+            rolling(percent(50), RollbackMaximumBatchSize=percent(4)),
+            "RollbackMaximumBatchSize must be between 5 and 100",
+        ),
+        (rolling(percent(50), 600, MaximumExecutionTimeoutInSeconds=1200), "larger than the sum of all waits"),
+        (rolling(percent(50)) | policy("ALL_AT_ONCE"), "not both"),
+    ],
+)
+def test_rolling_updates_that_are_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationException, match=message):
+        rollout.check(config, [3], {"main"}, {"main"})
+
+
+def test_a_rolling_update_has_one_variant() -> None:
+    with pytest.raises(ValidationException, match="takes one production variant; there are 2: a, b"):
+        rollout.check(rolling(percent(50)), [2, 2], {"a", "b"}, {"a", "b"})

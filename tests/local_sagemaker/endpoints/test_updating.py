@@ -192,14 +192,6 @@ def test_a_deployment_that_takes_too_long_is_rolled_back(local: Local, tmp_path:
     local.delete(name)
 
 
-def test_rolling_updates_are_refused(local: Local) -> None:
-    name = local.serving()
-    rolling = {"MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": 50}, "WaitIntervalInSeconds": 0}
-    with pytest.raises(ClientError, match=r"DeploymentConfig\.RollingUpdatePolicy is not supported"):
-        update(local, name, config_of(local), DeploymentConfig={"RollingUpdatePolicy": rolling})
-    local.delete(name)
-
-
 def test_variant_properties_are_retained_when_asked(local: Local) -> None:
     name = local.serving(VERSION="1")
     wanted = [{"VariantName": "main", "DesiredInstanceCount": 2, "DesiredWeight": 7}]
