@@ -35,8 +35,12 @@ SIGNATURES_PREFIX = "signatures/"
 #: In ``packages/<bundle hash>/``: the prepared dataset's manifest, and the list of what was kept, written last.
 DATASET_MANIFEST = "dataset_manifest.json"
 KEPT = "kept.json"
-#: The roll-out that was started last, ``{"endpoint_config", "package_arn"}``; removed when it succeeded.
+#: The release that is open, or the last one that failed (deployment/attempt.py); removed when it succeeded.
 ATTEMPT_KEY = "release/attempt.json"
+#: Which run may act on the release now (deployment/lease.py).
+LEASE_KEY = "release/lease.json"
+#: What was released, by whom and how it ended: one object for each change of state, never changed, never removed.
+LEDGER_PREFIX = "release/ledger/"
 
 #: The Lambda's environment variable that names the settings object, ``s3://…/release/settings.json``.
 SETTINGS_VARIABLE = "CVF_SETTINGS_URI"
@@ -52,6 +56,10 @@ META_INFERENCE_DIGEST = "inference_image_digest"
 META_EXECUTION = "execution_id"
 
 
+#: Fields that are lists in JSON and tuples here.
+_LISTS = ("image_url_hosts", "fallback_instance_types")
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseSettings:
     """``release/settings.json``: what the Lambda needs of ``factory.yaml``. Terraform writes the same object.
@@ -65,6 +73,7 @@ class ReleaseSettings:
     account_id: str
     region: str
     instance_type: str
+    fallback_instance_types: tuple[str, ...]
     instance_count: int
     max_instances: int
     capture_share: float
@@ -91,7 +100,8 @@ class ReleaseSettings:
     def to_json(self) -> dict[str, Any]:
         """The object's value. A whole number has no fraction, as Terraform's ``jsonencode`` writes it."""
         value = asdict(self)
-        value["image_url_hosts"] = list(self.image_url_hosts)
+        for name in _LISTS:
+            value[name] = list(value[name])
         for name in ("capture_share", "log_share"):
             value[name] = int(value[name]) if value[name] == int(value[name]) else value[name]
         return value
@@ -104,7 +114,7 @@ class ReleaseSettings:
                 f"release/settings.json and this code differ in: {', '.join(sorted(known ^ set(value)))}",
                 "Apply the base again (cv-factory infra apply, or cv-factory local up) with this version.",
             )
-        return cls(**{**value, "image_url_hosts": tuple(value["image_url_hosts"])})
+        return cls(**{**value, **{name: tuple(value[name]) for name in _LISTS}})
 
     @property
     def names(self) -> Names:

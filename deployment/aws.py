@@ -13,8 +13,14 @@ from contracts.release import ReleaseSettings
 from contracts.s3uri import S3Uri
 
 if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
+
+
+#: What S3 answers to a conditional write when another writer was faster.
+#: Source: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes".
+_LOST_RACE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
 class Session(Protocol):
@@ -24,6 +30,10 @@ class Session(Protocol):
     def client(self, service_name: Literal["s3"], /) -> S3Client: ...
     @overload
     def client(self, service_name: Literal["sagemaker"], /) -> SageMakerClient: ...
+    @overload
+    def client(self, service_name: Literal["logs"], /) -> CloudWatchLogsClient: ...
+    @overload
+    def client(self, service_name: Literal["cloudwatch", "application-autoscaling"], /) -> Any: ...
 
 
 def error_code(error: ClientError) -> str:
@@ -59,20 +69,50 @@ def read_json(s3: S3Client, uri: S3Uri) -> Any | None:
     Raises:
         ContractError: the object is not JSON.
     """
+    return read_json_and_etag(s3, uri)[0]
+
+
+def read_json_and_etag(s3: S3Client, uri: S3Uri) -> tuple[Any | None, str]:
+    """The JSON value of an object and its ETag; ``(None, "")`` where there is no such object.
+
+    Raises:
+        ContractError: the object is not JSON.
+    """
     try:
-        data = s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
+        answer = s3.get_object(Bucket=uri.bucket, Key=uri.key)
+        data = answer["Body"].read()
     except ClientError as error:
         if is_missing(error):
-            return None
+            return None, ""
         raise
     try:
-        return json.loads(data)
+        return json.loads(data), answer["ETag"]
     except ValueError as error:
         raise ContractError(f"{uri} is not JSON: {error}") from None
 
 
 def write_json(s3: S3Client, uri: S3Uri, value: Any) -> None:
     s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=jsonio.canonical(value).encode(), ContentType="application/json")
+
+
+def write_json_if(s3: S3Client, uri: S3Uri, value: Any, etag: str) -> str | None:
+    """Write an object only if it still has ``etag``, or, with an empty one, only if it is not there.
+
+    Returns:
+        The new ETag; None where somebody else was faster.
+    """
+    condition: dict[str, str] = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+    body = jsonio.canonical(value).encode()
+    try:
+        answer = s3.put_object(
+            Bucket=uri.bucket, Key=uri.key, Body=body, ContentType="application/json",
+            **condition,  # type: ignore[arg-type]
+        )  # fmt: skip
+    except ClientError as error:
+        if error_code(error) in _LOST_RACE or (etag and is_missing(error)):
+            return None
+        raise
+    return answer["ETag"]
 
 
 def read_settings(session: Session, uri: S3Uri) -> ReleaseSettings:

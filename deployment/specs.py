@@ -77,20 +77,28 @@ def model(package: Package, settings: ReleaseSettings) -> CreateModelInputTypeDe
     return {"ModelName": _name(settings, identity), **request, "Tags": tags(settings)}  # type: ignore[typeddict-item]
 
 
-def endpoint_config(model_name: str, settings: ReleaseSettings) -> CreateEndpointConfigInputTypeDef:
-    """CreateEndpointConfig with one variant that serves ``model_name``."""
+def instance_types(settings: ReleaseSettings) -> tuple[str, ...]:
+    """The types to serve on, in the order in which they are tried."""
+    return tuple(dict.fromkeys((settings.instance_type, *settings.fallback_instance_types)))
+
+
+def endpoint_config(
+    model_name: str, settings: ReleaseSettings, instance_type: str = ""
+) -> CreateEndpointConfigInputTypeDef:
+    """CreateEndpointConfig with one variant that serves ``model_name``; by default on the settings' instance type."""
+    kind = instance_type or settings.instance_type
     request: dict[str, Any] = {
         "ProductionVariants": [
             {
                 "VariantName": VARIANT,
                 "ModelName": model_name,
-                "InstanceType": settings.instance_type,
+                "InstanceType": kind,
                 "InitialInstanceCount": settings.instance_count,
                 "InitialVariantWeight": 1,
             }
         ]
     }
-    if settings.kms_key_id and not _LOCAL_DISK.match(settings.instance_type):
+    if settings.kms_key_id and not _LOCAL_DISK.match(kind):
         request["KmsKeyId"] = settings.kms_key_id
     if settings.capture_share > 0:
         request["DataCaptureConfig"] = {

@@ -57,6 +57,7 @@ MEANINGS = {
     "gate.max": "Metric → at most.",
     "gate.champion_margin": "Passes if, with 95 % confidence, balanced accuracy is not lower by more.",
     "serving.instance_type": "Of the endpoint.",
+    "serving.fallback_instance_types": "Tried in this order when there is no capacity for `instance_type`; said aloud.",
     "serving.instance_count": "Instances of the endpoint; on a laptop, processes.",
     "serving.max_instances": "Equal to `instance_count`: a fixed fleet. More: the fleet keeps its size in an update;"
     " the autoscaling itself is not made yet.",
@@ -80,7 +81,8 @@ MEANINGS = {
     "release.strategy": "How traffic moves to the new model. The local SageMaker refuses `rolling`.",
     "release.percent": "Of the traffic (canary, linear) or the fleet (rolling) in one step.",
     "release.bake_minutes": "Wait after each step.",
-    "release.owners": "ARNs of the roles and users that may take the release owner's role, `<name>-<env>-owner`. Empty: whoever the account's own IAM lets.",
+    "release.owners": "ARNs of the roles and users that may take the release owner's role, `<name>-<env>-owner`. Empty:"
+    " whoever the account's own IAM lets.",
     "release.keep": "Good releases that a clean-up never touches. No effect yet.",
     "network.vpc": "`create` is not built yet: Terraform refuses it. `existing` takes the ids of `aws.existing`.",
     "network.cidr": "For `vpc: create`. No effect yet.",

@@ -105,6 +105,7 @@ class Gate(Section):
 
 class Serving(Section):
     instance_type: InstanceType
+    fallback_instance_types: Annotated[tuple[InstanceType, ...], Field(max_length=5)]
     instance_count: Annotated[int, Field(ge=1, le=100)]
     max_instances: Annotated[int, Field(ge=1, le=100)]
     image_url_hosts: tuple[HostName, ...]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import deployment
 from contracts.errors import FactoryError
 from contracts.names import SETTINGS_KEY
-from contracts.release import ATTEMPT_KEY, ReleaseSettings
-from deployment import aws, packages, specs
+from contracts.release import ReleaseSettings
+from deployment import attempt, aws, packages, specs
 from deployment.packages import Package
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], Non
             return now
         if now.status == FAILED:
             raise _endpoint_failed(target, now)
-        if now.status == IN_SERVICE and _rolled_back(target, config):
+        if now.status == IN_SERVICE and _rolled_back(target, settings, config):
             raise FactoryError(
                 f"the roll-out of {wanted.label} failed and was rolled back: {now.failure or 'no reason given'}",
                 _with_log(target, now) + "Reject it (cv-factory reject), or try again: cv-factory deploy",
@@ -132,10 +132,10 @@ def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], Non
         time.sleep(0.5 if target.is_local else 10.0)
 
 
-def _rolled_back(target: Target, config: str) -> bool:
+def _rolled_back(target: Target, settings: ReleaseSettings, config: str) -> bool:
     """Was the roll-out of ``config`` started? Then an endpoint in service with another configuration went back."""
-    attempt = aws.read_json(target.client("s3"), target.settings.names.artifacts(ATTEMPT_KEY))
-    return isinstance(attempt, dict) and attempt.get("endpoint_config") == config
+    found = attempt.read(target.client("s3"), settings)
+    return found is not None and found.endpoint_config == config and found.state != attempt.PLANNED
 
 
 def _endpoint_failed(target: Target, now: Serving) -> FactoryError:

@@ -15,6 +15,7 @@ locals {
     account_id                = local.names.account_id
     region                    = local.names.region
     instance_type             = local.settings.serving.instance_type
+    fallback_instance_types   = local.settings.serving.fallback_instance_types
     instance_count            = local.settings.serving.instance_count
     max_instances             = local.settings.serving.max_instances
     capture_share             = local.settings.serving.capture_share

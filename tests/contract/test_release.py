@@ -13,6 +13,7 @@ from contracts.release import ReleaseSettings
 
 SETTINGS = ReleaseSettings(
     name="cv-factory", env="dev", account_id="111122223333", region="ap-southeast-1", instance_type="ml.m5.xlarge",
+    fallback_instance_types=("ml.c5.xlarge",),
     instance_count=1, max_instances=2, capture_share=0.1, image_url_hosts=("a.example.com", "b.example.com"),
     max_body_bytes=6_000_000, max_pixels=25_000_000, max_instances_per_request=64, max_frames=1,
     max_json_depth=32, max_headers=64, max_header_bytes=16384, queue=100, deadline_seconds=60, read_seconds=15,

@@ -7,6 +7,7 @@ the test when something is deleted that is in use. S3 is moto's.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import functools
 import io
 import json
@@ -23,6 +24,7 @@ from moto import mock_aws
 
 from contracts.names import Names
 from contracts.release import META_BUNDLE_HASH, ReleaseSettings
+from deployment import clock
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 NAMES = Names("widgets", "dev", ACCOUNT, REGION)
@@ -78,14 +80,15 @@ class ControlPlane:
         self.packages[arn]["ModelApprovalStatus"] = approval
 
     def settle(self, *, ok: bool = True) -> None:
-        """The change that is under way ends, well or badly."""
+        """An hour passes: the change that is under way ends, well or badly."""
+        self.clock += 3600
         for name, endpoint in list(self.endpoints.items()):
             match endpoint["EndpointStatus"]:
                 case "Creating":
                     endpoint["EndpointStatus"] = "InService" if ok else "Failed"
                     if not ok:
                         endpoint["FailureReason"] = "The container did not pass the ping health check."
-                case "Updating":
+                case "Updating" | "RollingBack":
                     pending = endpoint.pop("PendingDeploymentSummary")["EndpointConfigName"]
                     endpoint["EndpointStatus"] = "InService"
                     if ok:
@@ -245,6 +248,8 @@ class Calls:
         self.kill_after = 0
 
     def record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        if self.kill_after and len(self.made) >= self.kill_after:
+            raise Killed  # whoever is dead cleans nothing up
         self.made.append((model.name, params))
 
     def happened(self, **_: Any) -> None:
@@ -296,8 +301,10 @@ def account() -> Iterator[Account]:
 
 
 @pytest.fixture
-def fresh(account: Account) -> Callable[[], None]:
+def fresh(account: Account, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Begin again; the deployer's time is the control plane's."""
     account.empty()
+    monkeypatch.setattr(clock, "now", lambda: datetime.datetime.fromtimestamp(account.plane.clock, datetime.UTC))
     return account.empty
 
 
@@ -324,6 +331,7 @@ def settings() -> ReleaseSettings:
         account_id=ACCOUNT,
         region=REGION,
         instance_type="ml.m5.xlarge",
+        fallback_instance_types=(),
         instance_count=1,
         max_instances=1,
         capture_share=0.0,

@@ -99,7 +99,7 @@ def test_every_line_of_the_log_is_json_and_names_the_request(
         handler.handler({"action": "keep"}, CONTEXT)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["request_id"] for line in lines} == {"request-1"}
-    assert [line["event"] for line in lines] == ["received", "reconciled", "received", "failed"]
+    assert [line["event"] for line in lines] == ["received", *["acted"] * 4, "reconciled", "received", "failed"]
     assert lines[-1]["level"] == "ERROR" and "UsageError: the action keep" in lines[-1]["error"]
 
 
@@ -140,6 +140,7 @@ def test_every_call_is_valid_and_there_are_few(base: Any, plane: Any, calls: Any
         "ListModelPackages",
         "DescribeModelPackage",
         "DescribeEndpoint",
+        "GetObject",  # the open release
         "ListEndpointConfigs",
         "ListModels",
     ]

@@ -38,6 +38,7 @@ def release_settings(settings: Settings) -> ReleaseSettings:
         account_id=names.account_id,
         region=names.region,
         instance_type=serving.instance_type,
+        fallback_instance_types=serving.fallback_instance_types,
         instance_count=serving.instance_count,
         max_instances=serving.max_instances,
         capture_share=serving.capture_share,
