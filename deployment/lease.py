@@ -129,8 +129,9 @@ def _nonce() -> str:
 def _read(s3: S3Client, settings: ReleaseSettings) -> tuple[dict[str, Any], str]:
     """What the lease says, and its ETag; ``({}, "")`` where there is none, or none that can be read."""
     value, etag = aws.read_json_and_etag(s3, settings.names.artifacts(LEASE_KEY))
-    usable = isinstance(value, dict) and isinstance(value.get("until"), str)
-    return (value if usable else {}), etag
+    if isinstance(value, dict) and isinstance(value.get("until"), str):
+        return value, etag
+    return {}, etag
 
 
 def _write(s3: S3Client, settings: ReleaseSettings, value: dict[str, Any], etag: str) -> str | None:
