@@ -22,6 +22,11 @@ KEEP_OUTPUTS = (
     "bundle_hash", "dataset_hash", "source_hash", "protocol", "precision", "known", "known_status",
 )  # fmt: skip
 
+# The guards of ``release.guards``: what rolls an update back.
+ERRORS_5XX, SHARE_4XX, LATENCY_P99 = "errors_5xx", "share_4xx", "latency_p99_ms"
+MEMORY, LABEL_SHIFT = "memory_percent", "label_shift"
+GUARDS = (ERRORS_5XX, SHARE_4XX, LATENCY_P99, MEMORY, LABEL_SHIFT)
+
 REGISTRY_EVENT = "SageMaker Model Package State Change"
 ENDPOINT_EVENT = "SageMaker Endpoint State Change"
 DEPLOYMENT_EVENT = "SageMaker Endpoint Deployment State Change"
@@ -64,6 +69,7 @@ _LISTS = ("image_url_hosts", "fallback_instance_types")
 class ReleaseSettings:
     """``release/settings.json``: what the Lambda needs of ``factory.yaml``. Terraform writes the same object.
 
+    ``serverless`` is ``{"memory_mb", "max_concurrency"}`` or None; ``guards`` maps guards that are on to thresholds;
     ``network`` is ``{"subnets": […], "security_groups": […]}`` or empty; ``kms_key_id`` is empty for the service's key;
     ``endpoint_role_arn`` is what the model's container runs as.
     """
@@ -76,6 +82,8 @@ class ReleaseSettings:
     fallback_instance_types: tuple[str, ...]
     instance_count: int
     max_instances: int
+    requests_per_instance: int
+    serverless: Mapping[str, int] | None
     capture_share: float
     image_url_hosts: tuple[str, ...]
     max_body_bytes: int
@@ -92,6 +100,9 @@ class ReleaseSettings:
     strategy: str
     percent: int
     bake_minutes: int
+    termination_minutes: int
+    guards: Mapping[str, float]
+    log_days: int
     isolated_endpoint: bool
     kms_key_id: str
     endpoint_role_arn: str
@@ -103,7 +114,8 @@ class ReleaseSettings:
         for name in _LISTS:
             value[name] = list(value[name])
         for name in ("capture_share", "log_share"):
-            value[name] = int(value[name]) if value[name] == int(value[name]) else value[name]
+            value[name] = _number(value[name])
+        value["guards"] = {name: _number(limit) for name, limit in self.guards.items()}
         return value
 
     @classmethod
@@ -119,6 +131,10 @@ class ReleaseSettings:
     @property
     def names(self) -> Names:
         return Names(self.name, self.env, self.account_id, self.region)
+
+
+def _number(value: float) -> float:
+    return int(value) if value == int(value) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from botocore.exceptions import ClientError
@@ -60,9 +61,12 @@ def is_existing(error: ClientError) -> bool:
     SageMaker answers ``ValidationException: Cannot create already existing model …``.
     """
     code = error_code(error)
-    return code in ("ResourceInUse", "ResourceInUseException", "ConflictException") or (
-        code == "ValidationException" and "already exist" in str(error).lower()
-    )
+    return code in (
+        "ResourceInUse",
+        "ResourceInUseException",
+        "ConflictException",
+        "ResourceAlreadyExistsException",
+    ) or (code == "ValidationException" and "already exist" in str(error).lower())
 
 
 def read_json(s3: S3Client, uri: S3Uri) -> Any | None:
@@ -129,3 +133,23 @@ def read_settings(session: Session, uri: S3Uri) -> ReleaseSettings:
             f"{uri} is missing", "The base has not been applied: cv-factory infra apply, or cv-factory local up."
         )
     return ReleaseSettings.from_json(value)
+
+
+def made(create: Callable[[], object]) -> bool:
+    """Call ``create``; False: what it creates is there already."""
+    try:
+        create()
+    except ClientError as error:
+        if is_existing(error):
+            return False
+        raise
+    return True
+
+
+def gone(delete: Callable[[], object]) -> None:
+    """Call ``delete``; what is not there is gone."""
+    try:
+        delete()
+    except ClientError as error:
+        if not is_missing(error):
+            raise

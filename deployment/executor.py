@@ -19,6 +19,7 @@ from deployment.lease import Lease
 from deployment.observed import Observed
 from deployment.outcome import Outcome
 from deployment.planner import Action, Plan
+from deployment.watch import Watch
 
 
 class _Overtaken(Exception):
@@ -68,6 +69,7 @@ class _Executor:
         self.attempt = seen.attempt
         self.done: list[Action] = []
         self.steady = False
+        self.watch = Watch(clients, settings, goal)
         self.kinds: dict[str, Callable[[Action], None]] = {
             planner.OPEN: self._open,
             planner.CLOSE: self._close,
@@ -79,6 +81,16 @@ class _Executor:
             planner.DELETE_ENDPOINT: self._delete_endpoint,
             planner.DELETE_CONFIG: self._delete_config,
             planner.DELETE_MODEL: self._delete_model,
+            planner.CREATE_LOG_GROUP: self.watch.create_log_group,
+            planner.KEEP_LOGS: self.watch.keep_logs,
+            planner.PUT_FILTER: self.watch.put_filter,
+            planner.DELETE_FILTER: self.watch.delete_filter,
+            planner.PUT_ALARM: self.watch.put_alarm,
+            planner.PUT_LABEL_ALARM: self.watch.put_label_alarm,
+            planner.DELETE_ALARM: self.watch.delete_alarm,
+            planner.REGISTER_SCALING: self.watch.register_scaling,
+            planner.PUT_SCALING_POLICY: self.watch.put_scaling_policy,
+            planner.DEREGISTER_SCALING: self.watch.deregister_scaling,
         }
 
     def run(self) -> Outcome:
@@ -157,7 +169,7 @@ class _Executor:
             self.settings,
             current.release_id,
             action.value,
-            {"outcome": action.reason, "alarms": [], "golden": None},
+            {"outcome": action.reason, "alarms": self._alarms(), "golden": None},
         )
         level = logging.ERROR if action.value == planner.FAILED else logging.INFO
         log.event(
@@ -170,6 +182,13 @@ class _Executor:
             attempts.remove(self.clients.s3, self.settings)
             self.attempt = None
 
+    def _alarms(self) -> list[dict[str, str]]:
+        """The guards' alarms as they were when the run looked."""
+        return [
+            {"name": name, "state": each.state, "since": each.since, "reason": each.reason}
+            for name, each in sorted(self.seen.monitor.alarms.items())
+        ]
+
     def _forget(self, action: Action) -> None:
         attempts.remove(self.clients.s3, self.settings)
         self.attempt = None
@@ -179,7 +198,8 @@ class _Executor:
             return
         self.attempt = self.attempt.with_state(attempts.STARTED)
         attempts.write(self.clients.s3, self.settings, self.attempt)
-        ledger.append(self.clients.s3, self.settings, self.attempt.release_id, ledger.STARTED, {})
+        told = {"armed": list(self.watch.armed), "usual_labels": self.watch.usual}
+        ledger.append(self.clients.s3, self.settings, self.attempt.release_id, ledger.STARTED, told)
 
     def _overtaken(self, status: str) -> _Overtaken:
         """The release that was opened has not begun, and its plan is no longer right: it ends here."""
@@ -197,13 +217,13 @@ class _Executor:
         return self.plan.candidate
 
     def _create_model(self, action: Action) -> None:
-        _made(lambda: self.clients.sagemaker.create_model(**self._candidate.model))
+        aws.made(lambda: self.clients.sagemaker.create_model(**self._candidate.model))
 
     def _create_config(self, action: Action) -> None:
-        _made(lambda: self.clients.sagemaker.create_endpoint_config(**self._candidate.config))
+        aws.made(lambda: self.clients.sagemaker.create_endpoint_config(**self._candidate.config))
 
     def _create_endpoint(self, action: Action) -> None:
-        made = _made(
+        made = aws.made(
             lambda: self.clients.sagemaker.create_endpoint(
                 EndpointName=self.settings.names.endpoint,
                 EndpointConfigName=action.name,
@@ -221,7 +241,7 @@ class _Executor:
                 EndpointConfigName=action.name,
                 RetainAllVariantProperties=True,
                 ExcludeRetainedVariantProperties=specs.not_retained(self.settings),
-                DeploymentConfig=specs.deployment_config(self.settings),
+                DeploymentConfig=specs.deployment_config(self.goal.rollout, self.watch.armed),
                 RetainDeploymentConfig=False,
             )
         except ClientError:
@@ -240,11 +260,11 @@ class _Executor:
 
     def _delete_config(self, action: Action) -> None:
         self._check_steady()
-        _gone(lambda: self.clients.sagemaker.delete_endpoint_config(EndpointConfigName=action.name))
+        aws.gone(lambda: self.clients.sagemaker.delete_endpoint_config(EndpointConfigName=action.name))
 
     def _delete_model(self, action: Action) -> None:
         self._check_steady()
-        _gone(lambda: self.clients.sagemaker.delete_model(ModelName=action.name))
+        aws.gone(lambda: self.clients.sagemaker.delete_model(ModelName=action.name))
 
     def _check_steady(self) -> None:
         """Once, before the first is removed: somebody without a lease may have started an update by hand."""
@@ -258,21 +278,3 @@ class _Executor:
     def _status(self) -> str:
         now = observed.endpoint(self.clients.sagemaker, self.settings)
         return now.status if now else "gone"
-
-
-def _made(create: Callable[[], object]) -> bool:
-    try:
-        create()
-    except ClientError as error:
-        if aws.is_existing(error):
-            return False
-        raise
-    return True
-
-
-def _gone(delete: Callable[[], object]) -> None:
-    try:
-        delete()
-    except ClientError as error:
-        if not aws.is_missing(error):
-            raise

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from contracts.release import ReleaseSettings
-from deployment import attempt, aws, specs
+from deployment import attempt, aws, monitor, scaling, specs
 from deployment.attempt import Attempt
+from deployment.monitor import Monitor
+from deployment.scaling import Scaling
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -38,6 +40,8 @@ class Observed:
         configs: names of the endpoint configurations that the deployer made for this environment.
         models: the same of models.
         ours: whether the endpoint's configuration has a name that the deployer gives.
+        monitor: its alarms, metric filters and log group.
+        scaling: None: it is not scaled.
     """
 
     endpoint: Endpoint | None
@@ -45,6 +49,8 @@ class Observed:
     configs: frozenset[str]
     models: frozenset[str]
     ours: bool = True
+    monitor: Monitor = field(default_factory=Monitor)
+    scaling: Scaling | None = None
 
     @property
     def status(self) -> str:
@@ -60,6 +66,8 @@ def observe(clients: Clients, settings: ReleaseSettings) -> Observed:
         configs=_ours(clients.sagemaker, settings, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
         models=_ours(clients.sagemaker, settings, "list_models", "Models", "ModelName"),
         ours=found is None or specs.is_ours(found.config, settings),
+        monitor=monitor.look(clients, settings),
+        scaling=scaling.look(clients.scaling, settings),
     )
 
 

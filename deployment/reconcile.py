@@ -26,19 +26,21 @@ from deployment.planner import Plan
 _ROUNDS = 10
 
 
-def reconcile(session: Session, settings: ReleaseSettings, *, retry: bool = False) -> Outcome:
+def reconcile(session: Session, settings: ReleaseSettings, *, retry: bool = False, at_once: bool = False) -> Outcome:
     """Bring the endpoint one step nearer to the desired package; returns what was done.
 
-    ``retry``: a person asks for it, so a roll-out that failed before is tried again.
+    Args:
+        retry: a person asks for it, so a roll-out that failed before is tried again.
+        at_once: an update that this run starts has neither guards nor waits.
 
     Raises:
         ClientError: a call was refused; the next run goes on from there.
     """
     clients = Clients(session)
-    wanted, seen, plan = look(clients, settings, retry=retry)
+    wanted, seen, plan = look(clients, settings, retry=retry, at_once=at_once)
     if plan.actions:
         # What the plan says is not done: it is made again under the lease.
-        result = _act(clients, settings, wanted, seen.status, retry)
+        result = _act(clients, settings, wanted, seen.status, retry=retry, at_once=at_once)
     else:
         result = executor.without_actions(settings, wanted, plan, seen.status)
     level = logging.INFO if result.ok else logging.ERROR
@@ -46,20 +48,25 @@ def reconcile(session: Session, settings: ReleaseSettings, *, retry: bool = Fals
     return result
 
 
-def look(clients: Clients, settings: ReleaseSettings, *, retry: bool = False) -> tuple[Goal, Observed, Plan]:
+def look(
+    clients: Clients, settings: ReleaseSettings, *, retry: bool = False, at_once: bool = False
+) -> tuple[Goal, Observed, Plan]:
     """What is desired, what is there, and what is due. Changes nothing."""
-    wanted = goal.of(packages.desired(clients.sagemaker, clients.s3, settings.names), settings)
+    desired = packages.desired(clients.sagemaker, clients.s3, settings.names)
+    wanted = goal.of(desired, settings, at_once=at_once)
     seen = observed.observe(clients, settings)
     return wanted, seen, planner.plan(wanted, seen, retry=retry)
 
 
-def _act(clients: Clients, settings: ReleaseSettings, wanted: Goal, status: str, retry: bool) -> Outcome:
+def _act(
+    clients: Clients, settings: ReleaseSettings, wanted: Goal, status: str, *, retry: bool, at_once: bool
+) -> Outcome:
     held = lease.take(clients.s3, settings, lease.RETRY if retry else lease.LOOK)
     if held is None:
         message = "another run is at work; it looks once more before it ends"
         return executor.without_actions(settings, wanted, Plan(outcome.WAITING, message), status)
     try:
-        return _while_asked(clients, settings, held, retry)
+        return _while_asked(clients, settings, held, retry=retry, at_once=at_once)
     except LeaseLost:
         message = "another run has taken over; it does what is due"
         return executor.without_actions(settings, wanted, Plan(outcome.WAITING, message), status)
@@ -69,11 +76,11 @@ def _act(clients: Clients, settings: ReleaseSettings, wanted: Goal, status: str,
         raise
 
 
-def _while_asked(clients: Clients, settings: ReleaseSettings, held: Lease, retry: bool) -> Outcome:
+def _while_asked(clients: Clients, settings: ReleaseSettings, held: Lease, *, retry: bool, at_once: bool) -> Outcome:
     """Look and act under the lease, again while somebody asks for it; the answer is that of the last that acted."""
     answer: Outcome | None = None
     for _ in range(_ROUNDS):
-        wanted, seen, plan = look(clients, settings, retry=retry)
+        wanted, seen, plan = look(clients, settings, retry=retry, at_once=at_once)
         if plan.actions:
             answer = executor.execute(clients, settings, held, wanted, seen, plan)
         elif answer is None:
@@ -81,6 +88,6 @@ def _while_asked(clients: Clients, settings: ReleaseSettings, held: Lease, retry
         mark = held.give_back()
         if not mark:
             return answer
-        retry = mark == lease.RETRY
+        retry, at_once = mark == lease.RETRY, False
     assert answer is not None  # noqa: S101 (there is at least one round)
     return answer

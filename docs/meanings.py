@@ -59,8 +59,12 @@ MEANINGS = {
     "serving.instance_type": "Of the endpoint.",
     "serving.fallback_instance_types": "Tried in this order when there is no capacity for `instance_type`; said aloud.",
     "serving.instance_count": "Instances of the endpoint; on a laptop, processes.",
-    "serving.max_instances": "Equal to `instance_count`: a fixed fleet. More: the fleet keeps its size in an update;"
-    " the autoscaling itself is not made yet.",
+    "serving.max_instances": "Equal to `instance_count`: a fixed fleet. More: it is scaled between both; the number of"
+    " instances survives an update.",
+    "serving.requests_per_instance": "Requests a minute that an autoscaled fleet has an instance for.",
+    "serving.serverless": "An endpoint without instances of its own: no VPC, isolation, capture or autoscaling.",
+    "serving.serverless.memory_mb": "Of a serverless endpoint.",
+    "serving.serverless.max_concurrency": "Requests that a serverless endpoint answers at a time.",
     "serving.image_url_hosts": "Hosts that `{\"image_url\": …}` may name. Empty: it is refused.",
     "serving.capture_share": "Share of requests and answers that SageMaker keeps in S3.",
     "serving.max_body_mb": "A larger request is refused. SageMaker's own limit for real-time requests is 6 MB.",
@@ -81,6 +85,10 @@ MEANINGS = {
     "release.strategy": "How traffic moves to the new model. The local SageMaker refuses `rolling`.",
     "release.percent": "Of the traffic (canary, linear) or the fleet (rolling) in one step.",
     "release.bake_minutes": "Wait after each step.",
+    "release.termination_minutes": "How long the old fleet stays after the traffic has moved; rolling: no effect.",
+    "release.guards": "Guard → threshold; an update that passes one is rolled back, and what is not named is off."
+    " `errors_5xx`: answers a minute. `share_4xx`: of all answers. `latency_p99_ms`. `memory_percent`. `label_shift`: how"
+    " far a label's share may move from that of the day before ([guards](release-owner.md#guards)).",
     "release.owners": "ARNs of the roles and users that may take the release owner's role, `<name>-<env>-owner`. Empty:"
     " whoever the account's own IAM lets.",
     "release.keep": "Good releases that a clean-up never touches. No effect yet.",
