@@ -260,10 +260,8 @@ class _Planner:
 
     def _guards(self) -> list[Action]:
         """What must be there before an update: every alarm that may roll it back, as the settings say now."""
-        if self.goal.scaling is None:
-            actions = self._scaled()  # a fleet of a fixed size must not be scaled meanwhile
-        else:
-            actions = []
+        # A fleet of a fixed size must not be scaled while it is updated.
+        actions = self._scaled() if self.goal.scaling is None else []
         if not self.goal.guarded:
             return actions
         actions += self._filtered()

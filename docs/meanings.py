@@ -87,8 +87,8 @@ MEANINGS = {
     "release.bake_minutes": "Wait after each step.",
     "release.termination_minutes": "How long the old fleet stays after the traffic has moved; rolling: no effect.",
     "release.guards": "Guard → threshold; an update that passes one is rolled back, and what is not named is off."
-    " `errors_5xx`: answers a minute. `share_4xx`: of all answers. `latency_p99_ms`. `memory_percent`. `label_shift`: how"
-    " far a label's share may move from that of the day before ([guards](release-owner.md#guards)).",
+    " `errors_5xx`: answers a minute; `share_4xx`: of all answers; `latency_p99_ms`; `memory_percent`; `label_shift`: how"
+    " far a label's share may move from the day before ([what is watched](release-owner.md#what-is-watched)).",
     "release.owners": "ARNs of the roles and users that may take the release owner's role, `<name>-<env>-owner`. Empty:"
     " whoever the account's own IAM lets.",
     "release.keep": "Good releases that a clean-up never touches. No effect yet.",

@@ -21,10 +21,12 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from moto import mock_aws
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from contracts.names import Names
 from contracts.release import META_BUNDLE_HASH, ReleaseSettings
-from deployment import clock
+from deployment import clock, guards
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 NAMES = Names("widgets", "dev", ACCOUNT, REGION)
@@ -245,12 +247,15 @@ class Calls:
 
     def __init__(self) -> None:
         self.made: list[tuple[str, dict[str, Any]]] = []
+        self.services: dict[str, str] = {}
+        """Operation -> the service it is one of, as botocore names it."""
         self.kill_after = 0
 
     def record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         if self.kill_after and len(self.made) >= self.kill_after:
             raise Killed  # whoever is dead cleans nothing up
         self.made.append((model.name, params))
+        self.services[model.name] = model.service_model.service_name
 
     def happened(self, **_: Any) -> None:
         if self.kill_after and len(self.made) >= self.kill_after:
@@ -274,6 +279,8 @@ class Account:
         """Begin again, with the same clients."""
         self.plane.__init__()  # type: ignore[misc]
         self.calls.__init__()  # type: ignore[misc]
+        for name in ("logs", "cloudwatch", "applicationautoscaling"):
+            get_backend(name)[DEFAULT_ACCOUNT_ID][REGION].reset()
         s3 = self.session.client("s3")
         for item in s3.list_objects_v2(Bucket=NAMES.artifact_bucket).get("Contents", []):
             s3.delete_object(Bucket=NAMES.artifact_bucket, Key=item["Key"])
@@ -359,4 +366,20 @@ def settings() -> ReleaseSettings:
         kms_key_id=NAMES.key_alias_arn,
         endpoint_role_arn=NAMES.role_arn("endpoint"),
         network={},
+    )
+
+
+def count_predictions(session: boto3.Session, settings: ReleaseSettings, counts: dict[str, int]) -> None:
+    """What the metric filter would have made of the server's lines in the last hour: label -> predictions."""
+    session.client("cloudwatch").put_metric_data(
+        Namespace=guards.namespace(settings),
+        MetricData=[
+            {
+                "MetricName": guards.BY_LABEL,
+                "Dimensions": [{"Name": "label", "Value": label}],
+                "Value": count,
+                "Timestamp": clock.now() - datetime.timedelta(minutes=10),
+            }
+            for label, count in counts.items()
+        ],
     )

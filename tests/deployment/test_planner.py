@@ -12,6 +12,7 @@ from contracts.release import ReleaseSettings
 from deployment import attempt, goal, outcome, planner, specs
 from deployment.attempt import Attempt
 from deployment.goal import Goal
+from deployment.monitor import Monitor
 from deployment.observed import Endpoint, Observed
 from deployment.packages import Desired, Package
 from deployment.planner import Plan
@@ -50,6 +51,7 @@ def seen(settings: ReleaseSettings, status: str, serves: str, **change: Any) -> 
         configs=frozenset(each.config_name for one in goals for each in one.candidates),
         models=frozenset(one.candidates[0].model_name for one in goals),
         ours=not status or specs.is_ours(serves, settings),
+        monitor=Monitor(log_days=settings.log_days),
     )
     return dataclasses.replace(there, **change)
 
