@@ -86,13 +86,13 @@ def of(desired: Desired, settings: ReleaseSettings, *, at_once: bool = False) ->
             Candidate(kind, model, specs.endpoint_config(model["ModelName"], settings, kind))
             for kind in specs.instance_types(settings)
         )
-    now = {"strategy": "all-at-once", "bake_minutes": 0, "termination_minutes": 0, "guards": {}}
+    now = replace(settings, strategy="all-at-once", bake_minutes=0, termination_minutes=0, guards={})
     return Goal(
         package=desired.package,
         pinned=desired.pinned,
         note=desired.note,
         candidates=candidates,
-        rollout=replace(settings, **now) if at_once else settings,
+        rollout=now if at_once else settings,
         alarms=guards.alarms(settings),
         labels=release.LABEL_SHIFT in settings.guards,
         filters=guards.filters(settings),

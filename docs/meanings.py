@@ -62,9 +62,8 @@ MEANINGS = {
     "serving.max_instances": "Equal to `instance_count`: a fixed fleet. More: it is scaled between both; the number of"
     " instances survives an update.",
     "serving.requests_per_instance": "Requests a minute that an autoscaled fleet has an instance for.",
-    "serving.serverless": "An endpoint without instances of its own: no VPC, isolation, capture or autoscaling.",
-    "serving.serverless.memory_mb": "Of a serverless endpoint.",
-    "serving.serverless.max_concurrency": "Requests that a serverless endpoint answers at a time.",
+    "serving.serverless": "An endpoint without instances of its own: memory in steps of 1,024 MB up to 6,144, requests at a"
+    " time up to 200; no VPC, isolation, capture or autoscaling. The local SageMaker refuses it.",
     "serving.image_url_hosts": "Hosts that `{\"image_url\": …}` may name. Empty: it is refused.",
     "serving.capture_share": "Share of requests and answers that SageMaker keeps in S3.",
     "serving.max_body_mb": "A larger request is refused. SageMaker's own limit for real-time requests is 6 MB.",
@@ -87,8 +86,8 @@ MEANINGS = {
     "release.bake_minutes": "Wait after each step.",
     "release.termination_minutes": "How long the old fleet stays after the traffic has moved; rolling: no effect.",
     "release.guards": "Guard → threshold; an update that passes one is rolled back, and what is not named is off."
-    " `errors_5xx`: answers a minute; `share_4xx`: of all answers; `latency_p99_ms`; `memory_percent`; `label_shift`: how"
-    " far a label's share may move from the day before ([what is watched](release-owner.md#what-is-watched)).",
+    " `errors_5xx`: answers a minute; `share_4xx`: of all answers; `latency_p99_ms`; `memory_percent`; `label_shift`:"
+    " how far a label's share may move from the day before ([what is watched](release-owner.md#what-is-watched)).",
     "release.owners": "ARNs of the roles and users that may take the release owner's role, `<name>-<env>-owner`. Empty:"
     " whoever the account's own IAM lets.",
     "release.keep": "Good releases that a clean-up never touches. No effect yet.",

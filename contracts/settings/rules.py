@@ -70,7 +70,7 @@ def _check_ranges(settings: Settings, document: Document) -> None:
             "release",
             "bake_minutes",
             f"({release.bake_minutes}) in each of {steps} steps of a {release.strategy} release takes"
-            f" {steps * release.bake_minutes} minutes, and release.termination_minutes {release.termination_minutes} more",
+            f" {steps * release.bake_minutes} minutes and release.termination_minutes ({release.termination_minutes})",
             "SageMaker ends a release after 8 hours: at most"
             f" {(_MOST_BAKE_MINUTES - release.termination_minutes) // steps}, or a larger percent.",
         )

@@ -60,7 +60,7 @@ def release_settings(settings: Settings) -> ReleaseSettings:
         percent=release.percent,
         bake_minutes=release.bake_minutes,
         termination_minutes=release.termination_minutes,
-        guards=dict(release.guards),
+        guards={str(name): limit for name, limit in release.guards.items()},
         log_days=settings.operations.log_days,
         isolated_endpoint="endpoint" in settings.network.isolated,
         kms_key_id=names.key_alias_arn,

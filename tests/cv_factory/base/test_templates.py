@@ -41,6 +41,10 @@ def test_only_what_cannot_be_narrowed_is_open(settings: Any, actor: str) -> None
         "sagemaker:ListModelPackages",
         "sagemaker:ListModels",
         "sagemaker:ListEndpointConfigs",
+        "cloudwatch:ListMetrics",
+        "cloudwatch:GetMetricData",
+        "application-autoscaling:DescribeScalableTargets",
+        "application-autoscaling:DescribeScalingPolicies",
     }
     passes = [item for item in document["Statement"] if item["Action"] == "iam:PassRole"]
     assert all(item["Condition"]["StringEquals"]["iam:PassedToService"] == "sagemaker.amazonaws.com" for item in passes)
