@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
 
+_MISSING = (
+    "ResourceNotFound", "ResourceNotFoundException", "ObjectNotFoundException", "NoSuchKey", "NoSuchBucket", "404",
+    "NotFound",
+)  # fmt: skip
+#: In a ValidationException; the last is moto's, where Application Auto Scaling has ObjectNotFoundException.
+_MISSING_WORDS = ("could not find", "does not exist", "no scalable target found")
 #: What S3 answers to a conditional write when another writer was faster.
 #: Source: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes".
 _LOST_RACE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
@@ -49,10 +55,10 @@ def is_missing(error: ClientError) -> bool:
     SageMaker answers ``ValidationException: Could not find …`` or ``… does not exist`` for most of its resources.
     """
     code = error_code(error)
-    if code in ("ResourceNotFound", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", "404", "NotFound"):
+    if code in _MISSING:
         return True
     text = str(error).lower()
-    return code == "ValidationException" and ("could not find" in text or "does not exist" in text)
+    return code == "ValidationException" and any(words in text for words in _MISSING_WORDS)
 
 
 def is_existing(error: ClientError) -> bool:

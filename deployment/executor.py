@@ -10,15 +10,16 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from contracts.release import ReleaseSettings
+from deployment import actions, aws, clock, ledger, log, observed, outcome, specs
 from deployment import attempt as attempts
-from deployment import aws, clock, ledger, log, observed, outcome, planner, specs
+from deployment.actions import Action
 from deployment.attempt import Attempt
 from deployment.clients import Clients
 from deployment.goal import Candidate, Goal
 from deployment.lease import Lease
 from deployment.observed import Observed
 from deployment.outcome import Outcome
-from deployment.planner import Action, Plan
+from deployment.planner import Plan
 from deployment.watch import Watch
 
 
@@ -71,26 +72,26 @@ class _Executor:
         self.steady = False
         self.watch = Watch(clients, settings, goal)
         self.kinds: dict[str, Callable[[Action], None]] = {
-            planner.OPEN: self._open,
-            planner.CLOSE: self._close,
-            planner.FORGET: self._forget,
-            planner.CREATE_MODEL: self._create_model,
-            planner.CREATE_CONFIG: self._create_config,
-            planner.CREATE_ENDPOINT: self._create_endpoint,
-            planner.UPDATE_ENDPOINT: self._update_endpoint,
-            planner.DELETE_ENDPOINT: self._delete_endpoint,
-            planner.DELETE_CONFIG: self._delete_config,
-            planner.DELETE_MODEL: self._delete_model,
-            planner.CREATE_LOG_GROUP: self.watch.create_log_group,
-            planner.KEEP_LOGS: self.watch.keep_logs,
-            planner.PUT_FILTER: self.watch.put_filter,
-            planner.DELETE_FILTER: self.watch.delete_filter,
-            planner.PUT_ALARM: self.watch.put_alarm,
-            planner.PUT_LABEL_ALARM: self.watch.put_label_alarm,
-            planner.DELETE_ALARM: self.watch.delete_alarm,
-            planner.REGISTER_SCALING: self.watch.register_scaling,
-            planner.PUT_SCALING_POLICY: self.watch.put_scaling_policy,
-            planner.DEREGISTER_SCALING: self.watch.deregister_scaling,
+            actions.OPEN: self._open,
+            actions.CLOSE: self._close,
+            actions.FORGET: self._forget,
+            actions.CREATE_MODEL: self._create_model,
+            actions.CREATE_CONFIG: self._create_config,
+            actions.CREATE_ENDPOINT: self._create_endpoint,
+            actions.UPDATE_ENDPOINT: self._update_endpoint,
+            actions.DELETE_ENDPOINT: self._delete_endpoint,
+            actions.DELETE_CONFIG: self._delete_config,
+            actions.DELETE_MODEL: self._delete_model,
+            actions.CREATE_LOG_GROUP: self.watch.create_log_group,
+            actions.KEEP_LOGS: self.watch.keep_logs,
+            actions.PUT_FILTER: self.watch.put_filter,
+            actions.DELETE_FILTER: self.watch.delete_filter,
+            actions.PUT_ALARM: self.watch.put_alarm,
+            actions.PUT_LABEL_ALARM: self.watch.put_label_alarm,
+            actions.DELETE_ALARM: self.watch.delete_alarm,
+            actions.REGISTER_SCALING: self.watch.register_scaling,
+            actions.PUT_SCALING_POLICY: self.watch.put_scaling_policy,
+            actions.DEREGISTER_SCALING: self.watch.deregister_scaling,
         }
 
     def run(self) -> Outcome:
@@ -105,7 +106,7 @@ class _Executor:
                 break
             self.done.append(action)
             log.event("acted", action=action.kind, on=action.name, reason=action.reason)
-        removed = (a.name for a in self.done if a.kind in (planner.DELETE_CONFIG, planner.DELETE_MODEL))
+        removed = (a.name for a in self.done if a.kind in (actions.DELETE_CONFIG, actions.DELETE_MODEL))
         return replace(
             answer,
             removed=tuple(removed),
@@ -171,11 +172,11 @@ class _Executor:
             action.value,
             {"outcome": action.reason, "alarms": self._alarms(), "golden": None},
         )
-        level = logging.ERROR if action.value == planner.FAILED else logging.INFO
+        level = logging.ERROR if action.value == ledger.FAILED else logging.INFO
         log.event(
             "release-closed", level=level, release_id=current.release_id, state=action.value, reason=action.reason
         )
-        if action.value == planner.FAILED:
+        if action.value == ledger.FAILED:
             self.attempt = current.with_state(attempts.FAILED, action.reason)
             attempts.write(self.clients.s3, self.settings, self.attempt)
         else:
@@ -205,7 +206,7 @@ class _Executor:
         """The release that was opened has not begun, and its plan is no longer right: it ends here."""
         if self.attempt is not None and not self.attempt.failed:
             reason = f"another change was faster: the endpoint is {status}"
-            self._close(Action(planner.CLOSE, self.attempt.release_id, reason, planner.SUPERSEDED))
+            self._close(Action(actions.CLOSE, self.attempt.release_id, reason, ledger.SUPERSEDED))
         return _Overtaken(status)
 
     # --- models, configurations, the endpoint -------------------------------------------------------------------------

@@ -10,31 +10,27 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.release import LABEL_SHIFT
 from deployment import attempt as attempts
-from deployment import outcome
+from deployment import outcome, watching
+from deployment.actions import (
+    CLOSE,
+    CREATE_CONFIG,
+    CREATE_ENDPOINT,
+    CREATE_MODEL,
+    DELETE_CONFIG,
+    DELETE_ENDPOINT,
+    DELETE_MODEL,
+    FORGET,
+    OPEN,
+    UPDATE_ENDPOINT,
+    Action,
+)  # fmt: skip
 from deployment.goal import Candidate, Goal
+from deployment.ledger import FAILED, SUCCEEDED, SUPERSEDED
 from deployment.observed import Endpoint, Observed
-
-# Kinds of action.
-OPEN, CLOSE, FORGET = "open-release", "close-release", "forget-failure"
-CREATE_MODEL, DELETE_MODEL = "create-model", "delete-model"
-CREATE_CONFIG, DELETE_CONFIG = "create-endpoint-config", "delete-endpoint-config"
-CREATE_ENDPOINT, UPDATE_ENDPOINT, DELETE_ENDPOINT = "create-endpoint", "update-endpoint", "delete-endpoint"
-CREATE_LOG_GROUP, KEEP_LOGS = "create-log-group", "put-log-retention"
-PUT_FILTER, DELETE_FILTER = "put-metric-filter", "delete-metric-filter"
-PUT_ALARM, PUT_LABEL_ALARM, DELETE_ALARM = "put-alarm", "put-label-alarm", "delete-alarm"
-REGISTER_SCALING, PUT_SCALING_POLICY = "register-scalable-target", "put-scaling-policy"
-DEREGISTER_SCALING = "deregister-scalable-target"
-
-# How a release ends.
-SUCCEEDED, FAILED, SUPERSEDED = "succeeded", "failed", "superseded"
 
 #: The endpoint is changing; an event follows. Source: API reference, DescribeEndpoint, EndpointStatus.
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-#: How the name of the alarm on labels ends (deployment/guards.py, alarm_name).
-_LABELS = "-" + LABEL_SHIFT.replace("_", "-")
-
 #: What SageMaker says when it has no machine of a type. Source: SageMaker Developer Guide, "Troubleshoot Amazon
 #: SageMaker AI model deployments", and the error ResourceLimitExceeded of a quota.
 _NO_CAPACITY = re.compile(
@@ -42,19 +38,6 @@ _NO_CAPACITY = re.compile(
     r"|unable to provision|ResourceLimitExceeded|service limit",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One call, or one record. ``value`` is what the kind needs beyond ``name``."""
-
-    kind: str
-    name: str
-    reason: str
-    value: str = ""
-
-    def to_json(self) -> dict[str, str]:
-        return {"action": self.kind, "name": self.name, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +131,7 @@ class _Planner:
             return Plan(
                 outcome.NONE,
                 f"no package is approved{left}{self._note()}",
-                (*closing, *self._forgotten_for_good(), *self._unbegun(None), *self._unwatched()),
+                (*closing, *self._forgotten_for_good(), *self._unbegun(None), *watching.when_gone(self.seen)),
                 status=self.seen.status,
             )
         found = self._toward(now)
@@ -209,7 +192,7 @@ class _Planner:
         if chosen.config_name not in self.seen.configs:
             actions.append(Action(CREATE_CONFIG, chosen.config_name, f"serves {label} on {chosen.instance_type}"))
         if kind == UPDATE_ENDPOINT:
-            actions += self._guards()
+            actions += watching.before_update(self.goal, self.seen)
         actions.append(Action(kind, chosen.config_name, why))
         fallback = f" on {chosen.instance_type}, as {', '.join(tried)} had no capacity" if tried else ""
         if kind == CREATE_ENDPOINT:
@@ -247,7 +230,7 @@ class _Planner:
             actions.append(Action(CREATE_MODEL, served.model_name, "the endpoint uses it, and it is gone"))
         if served.config_name not in self.seen.configs:
             actions.append(Action(CREATE_CONFIG, served.config_name, "the endpoint uses it, and it is gone"))
-        actions += [*self._watched(), *self._scaled()]
+        actions += watching.while_serving(self.goal, self.seen)
         why = f"nothing uses it since {self._label} is served"
         actions += [Action(DELETE_CONFIG, each, why) for each in sorted(self.seen.configs - {served.config_name})]
         actions += [Action(DELETE_MODEL, each, why) for each in sorted(self.seen.models - {served.model_name})]
@@ -255,77 +238,6 @@ class _Planner:
         return Plan(
             outcome.SERVING, f"the endpoint serves {self._label}{fallback}", tuple(actions), served, "InService"
         )
-
-    # --- alarms, filters, scaling -------------------------------------------------------------------------------------
-
-    def _guards(self) -> list[Action]:
-        """What must be there before an update: every alarm that may roll it back, as the settings say now."""
-        # A fleet of a fixed size must not be scaled while it is updated.
-        actions = self._scaled() if self.goal.scaling is None else []
-        if not self.goal.guarded:
-            return actions
-        actions += self._filtered()
-        actions += [
-            Action(PUT_ALARM, each.name, "it may roll the update back", each.guard) for each in self.goal.alarms
-        ]
-        if self.goal.labels:
-            actions.append(Action(PUT_LABEL_ALARM, "", "it may roll the update back; what is usual is counted first"))
-        return actions
-
-    def _watched(self) -> list[Action]:
-        """Alarms and filters of an endpoint that serves: put what is missing or was changed, remove what is off."""
-        there = self.seen.monitor.alarms
-        actions = self._filtered()
-        for each in self.goal.alarms:
-            if each.name not in there:
-                actions.append(Action(PUT_ALARM, each.name, "it is missing", each.guard))
-            elif not there[each.name].matches(each):
-                actions.append(Action(PUT_ALARM, each.name, "it is not as the settings say", each.guard))
-        wanted = {each.name for each in self.goal.alarms}
-        for name in sorted(set(there) - wanted):
-            if not (self.goal.labels and name.endswith(_LABELS)):
-                actions.append(Action(DELETE_ALARM, name, "its guard is off"))
-        return actions
-
-    def _filtered(self) -> list[Action]:
-        monitor, wanted = self.seen.monitor, self.goal.filters
-        actions: list[Action] = []
-        if monitor.log_days is None:
-            actions.append(Action(CREATE_LOG_GROUP, "", "the endpoint's lines go there"))
-        if monitor.log_days != self.goal.log_days:
-            actions.append(Action(KEEP_LOGS, "", f"lines are kept for {self.goal.log_days} days"))
-        actions += [
-            Action(PUT_FILTER, each.name, "the guard on labels counts with it")
-            for each in wanted
-            if not monitor.has(each)
-        ]
-        needed = {each.name for each in wanted}
-        actions += [Action(DELETE_FILTER, name, "its guard is off") for name in sorted(set(monitor.filters) - needed)]
-        return actions
-
-    def _scaled(self) -> list[Action]:
-        wanted, there = self.goal.scaling, self.seen.scaling
-        if wanted is None:
-            why = "the settings ask for a fleet of a fixed size"
-            return [Action(DEREGISTER_SCALING, "", why)] if there is not None else []
-        actions: list[Action] = []
-        if there is None or (there.least, there.most) != (wanted.least, wanted.most):
-            actions.append(Action(REGISTER_SCALING, "", f"{wanted.least} to {wanted.most} instances"))
-        if there is None or there.per_instance != wanted.per_instance:
-            why = f"an instance for each {wanted.per_instance:g} requests a minute"
-            actions.append(Action(PUT_SCALING_POLICY, "", why))
-        return actions
-
-    def _unwatched(self) -> list[Action]:
-        """The endpoint is gone, and none is desired: its alarms, filters and scaling go, too. Its log stays."""
-        if self.seen.endpoint is not None:
-            return []
-        why, monitor = "the endpoint is gone", self.seen.monitor
-        actions = [Action(DELETE_ALARM, name, why) for name in sorted(monitor.alarms)]
-        actions += [Action(DELETE_FILTER, name, why) for name in sorted(monitor.filters)]
-        if self.seen.scaling is not None:
-            actions.append(Action(DEREGISTER_SCALING, "", why))
-        return actions
 
     def _nothing(self, result: str, message: str, candidate: Candidate) -> Plan:
         return Plan(result, message, (), candidate, self.seen.status)

@@ -98,5 +98,5 @@ def deregister(client: Any, settings: ReleaseSettings) -> None:
             ServiceNamespace=SERVICE, ResourceId=resource(settings), ScalableDimension=DIMENSION
         )
     except ClientError as error:
-        if not aws.is_missing(error) and aws.error_code(error) != "ObjectNotFoundException":
+        if not aws.is_missing(error):
             raise

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from contracts.release import LABEL_SHIFT, ReleaseSettings
 from deployment import aws, guards, log, monitor, scaling
+from deployment.actions import Action
 from deployment.clients import Clients
 from deployment.goal import Goal
-from deployment.planner import Action
 
 
 class Watch:
     """The part of a run that talks to CloudWatch and Application Auto Scaling.
 
     Attributes:
-        armed: names of the alarms that this run has put and that may roll its update back.
+        armed: names of the alarms that may roll an update of this run back.
         usual: label -> share of the predictions of the day before; empty: not asked for, or too few.
     """
 
@@ -22,7 +22,7 @@ class Watch:
         self._settings = settings
         self._goal = goal
         self._group = guards.log_group(settings)
-        self.armed: tuple[str, ...] = ()
+        self.armed = tuple(each.name for each in goal.alarms) if goal.guarded else ()
         self.usual: dict[str, float] = {}
 
     def create_log_group(self, action: Action) -> None:
@@ -43,7 +43,6 @@ class Watch:
         for each in self._goal.alarms:
             if each.name == action.name:
                 self._clients.cloudwatch.put_metric_alarm(**guards.request(each, self._settings))
-                self.armed += (each.name,)
 
     def put_label_alarm(self, action: Action) -> None:
         """Without enough predictions of the day before nothing is usual: then no alarm of an earlier update stays."""

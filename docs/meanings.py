@@ -62,8 +62,8 @@ MEANINGS = {
     "serving.max_instances": "Equal to `instance_count`: a fixed fleet. More: it is scaled between both; the number of"
     " instances survives an update.",
     "serving.requests_per_instance": "Requests a minute that an autoscaled fleet has an instance for.",
-    "serving.serverless": "An endpoint without instances of its own: memory in steps of 1,024 MB up to 6,144, requests at a"
-    " time up to 200; no VPC, isolation, capture or autoscaling. The local SageMaker refuses it.",
+    "serving.serverless": "An endpoint without instances of its own: memory in steps of 1,024 MB up to 6,144,"
+    " up to 200 requests at a time; no VPC, isolation, capture or autoscaling. The local SageMaker refuses it.",
     "serving.image_url_hosts": "Hosts that `{\"image_url\": …}` may name. Empty: it is refused.",
     "serving.capture_share": "Share of requests and answers that SageMaker keeps in S3.",
     "serving.max_body_mb": "A larger request is refused. SageMaker's own limit for real-time requests is 6 MB.",

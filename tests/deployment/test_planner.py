@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.release import ReleaseSettings
-from deployment import attempt, goal, outcome, planner, specs
+from deployment import actions, attempt, goal, ledger, outcome, planner, specs
 from deployment.attempt import Attempt
 from deployment.goal import Goal
 from deployment.monitor import Monitor
@@ -112,32 +112,32 @@ def test_what_holds_in_every_state(settings: ReleaseSettings, fallback: tuple[st
         assert plan.result in outcome.ACTIONS and plan.message, about
         assert all(action.reason for action in plan.actions), about
         done = kinds(plan)
-        starts = [kind for kind in done if kind in (planner.CREATE_ENDPOINT, planner.UPDATE_ENDPOINT)]
-        deletes = [action.name for action in plan.actions if action.kind == planner.DELETE_CONFIG]
+        starts = [kind for kind in done if kind in (actions.CREATE_ENDPOINT, actions.UPDATE_ENDPOINT)]
+        deletes = [action.name for action in plan.actions if action.kind == actions.DELETE_CONFIG]
         assert len(starts) <= 1, about
         if state.status in planner.CHANGING:
-            assert not set(done) - {planner.FORGET}, f"nothing is done to an endpoint that is changing: {about}"
-        if planner.CREATE_ENDPOINT in done:
+            assert not set(done) - {actions.FORGET}, f"nothing is done to an endpoint that is changing: {about}"
+        if actions.CREATE_ENDPOINT in done:
             assert state.endpoint is None, about
-        if planner.UPDATE_ENDPOINT in done:
+        if actions.UPDATE_ENDPOINT in done:
             assert state.status == "InService", about
-        if planner.DELETE_ENDPOINT in done:
+        if actions.DELETE_ENDPOINT in done:
             assert state.status == "Failed", about
         if starts:
             assert plan.candidate is not None and desired.package is not None, about
-            assert done.index(planner.OPEN) < done.index(starts[0]), "it is noted before it is done"
-            made = {action.name for action in plan.actions if action.kind == planner.CREATE_CONFIG}
+            assert done.index(actions.OPEN) < done.index(starts[0]), "it is noted before it is done"
+            made = {action.name for action in plan.actions if action.kind == actions.CREATE_CONFIG}
             assert plan.candidate.config_name in state.configs | made, about
-            if planner.UPDATE_ENDPOINT in done:
+            if actions.UPDATE_ENDPOINT in done:
                 assert plan.candidate.config_name != state.endpoint.config, "no update to what is served"
         if deletes:
             assert plan.result == outcome.SERVING and state.endpoint.config not in deletes, about
         if desired.package is None:
-            assert plan.result == outcome.NONE and not set(done) - {planner.CLOSE, planner.FORGET}, about
+            assert plan.result == outcome.NONE and not set(done) - {actions.CLOSE, actions.FORGET}, about
         if plan.result == outcome.FAILED:
             assert not retry, f"a person's retry is never refused: {about}"
             assert not starts, about
-        assert done.count(planner.CLOSE) <= 1, about
+        assert done.count(actions.CLOSE) <= 1, about
     assert count > 10_000
 
 
@@ -167,27 +167,27 @@ def after(settings: ReleaseSettings, state: Observed, plan: Plan) -> Observed:
     configs, models = set(state.configs), set(state.models)
     for action in plan.actions:
         match action.kind:
-            case planner.CLOSE if action.value == planner.FAILED:
+            case actions.CLOSE if action.value == ledger.FAILED:
                 assert note is not None
                 note = note.with_state(attempt.FAILED, action.reason)
-            case planner.CLOSE | planner.FORGET:
+            case actions.CLOSE | actions.FORGET:
                 note = None
-            case planner.OPEN:
+            case actions.OPEN:
                 assert plan.candidate is not None
                 note = Attempt("r2", "", action.name, plan.candidate.instance_type, tried=plan.tried)
-            case planner.CREATE_ENDPOINT | planner.UPDATE_ENDPOINT:
+            case actions.CREATE_ENDPOINT | actions.UPDATE_ENDPOINT:
                 assert note is not None
                 note = note.with_state(attempt.STARTED)
                 endpoint = Endpoint("InService", action.name, modified="t2")
-            case planner.DELETE_ENDPOINT:
+            case actions.DELETE_ENDPOINT:
                 endpoint = None
-            case planner.CREATE_CONFIG:
+            case actions.CREATE_CONFIG:
                 configs.add(action.name)
-            case planner.CREATE_MODEL:
+            case actions.CREATE_MODEL:
                 models.add(action.name)
-            case planner.DELETE_CONFIG:
+            case actions.DELETE_CONFIG:
                 configs.remove(action.name)
-            case planner.DELETE_MODEL:
+            case actions.DELETE_MODEL:
                 models.remove(action.name)
     ours = endpoint is None or specs.is_ours(endpoint.config, settings)
     return dataclasses.replace(
@@ -201,7 +201,7 @@ def after(settings: ReleaseSettings, state: Observed, plan: Plan) -> Observed:
 def test_no_endpoint(settings: Any) -> None:
     empty = seen(settings, "", "", configs=frozenset(), models=frozenset())
     assert kinds(planner.plan(wanted(settings, 2), empty)) == [
-        planner.OPEN, planner.CREATE_MODEL, planner.CREATE_CONFIG, planner.CREATE_ENDPOINT,
+        actions.OPEN, actions.CREATE_MODEL, actions.CREATE_CONFIG, actions.CREATE_ENDPOINT,
     ]  # fmt: skip
     assert planner.plan(wanted(settings, None), empty).actions == ()
 
@@ -217,23 +217,23 @@ def test_a_changing_endpoint_is_left_alone(settings: Any, status: str) -> None:
 def test_a_newer_package_was_rejected_while_it_was_rolled_out(settings: Any) -> None:
     note = Attempt("r", package(3).arn, config(settings, 3), "ml.m5.xlarge", attempt.STARTED, "t0")
     found = planner.plan(wanted(settings, 2), seen(settings, "InService", config(settings, 3), attempt=note))
-    assert kinds(found) == [planner.CLOSE, planner.OPEN, planner.UPDATE_ENDPOINT]
-    assert found.actions[0].value == planner.SUCCEEDED, "it was served, then replaced: two releases"
+    assert kinds(found) == [actions.CLOSE, actions.OPEN, actions.UPDATE_ENDPOINT]
+    assert found.actions[0].value == ledger.SUCCEEDED, "it was served, then replaced: two releases"
 
 
 def test_two_approvals_in_a_row(settings: Any) -> None:
     """The first was noted and never begun: it is closed, and only the second is rolled out."""
     note = Attempt("r", package(2).arn, config(settings, 2), "ml.m5.xlarge", attempt.PLANNED, "t1")
     found = planner.plan(wanted(settings, 3), seen(settings, "InService", config(settings, 1), attempt=note))
-    assert kinds(found) == [planner.CLOSE, planner.OPEN, planner.UPDATE_ENDPOINT]
-    assert found.actions[0].value == planner.SUPERSEDED and found.actions[1].value == ""
+    assert kinds(found) == [actions.CLOSE, actions.OPEN, actions.UPDATE_ENDPOINT]
+    assert found.actions[0].value == ledger.SUPERSEDED and found.actions[1].value == ""
 
 
 def test_a_release_that_was_noted_and_never_begun_goes_on_under_its_name(settings: Any) -> None:
     note = Attempt("r", package(2).arn, config(settings, 2), "ml.m5.xlarge", attempt.PLANNED, "t1")
     found = planner.plan(wanted(settings, 2), seen(settings, "InService", config(settings, 1), attempt=note))
     assert [(action.kind, action.value) for action in found.actions] == [
-        (planner.OPEN, "r"), (planner.UPDATE_ENDPOINT, ""),
+        (actions.OPEN, "r"), (actions.UPDATE_ENDPOINT, ""),
     ]  # fmt: skip
 
 
@@ -241,13 +241,13 @@ def test_an_update_that_was_asked_for_and_not_noted_has_failed(settings: Any) ->
     """The run was killed between the call and its note; the endpoint's own time tells that it was asked."""
     note = Attempt("r", package(2).arn, config(settings, 2), "ml.m5.xlarge", attempt.PLANNED, "t0")
     found = planner.plan(wanted(settings, 2), seen(settings, "InService", config(settings, 1), attempt=note))
-    assert kinds(found) == [planner.CLOSE] and found.result == outcome.FAILED
+    assert kinds(found) == [actions.CLOSE] and found.result == outcome.FAILED
 
 
 def test_an_open_release_is_closed_when_it_serves(settings: Any) -> None:
     note = Attempt("r", package(2).arn, config(settings, 2), "ml.m5.xlarge", attempt.STARTED, "t0")
     found = planner.plan(wanted(settings, 2), seen(settings, "InService", config(settings, 2), attempt=note))
-    assert kinds(found) == [planner.CLOSE, *[planner.DELETE_CONFIG] * 2, *[planner.DELETE_MODEL] * 2]
+    assert kinds(found) == [actions.CLOSE, *[actions.DELETE_CONFIG] * 2, *[actions.DELETE_MODEL] * 2]
 
 
 def test_the_configuration_of_the_endpoint_was_deleted(settings: Any) -> None:
@@ -256,20 +256,20 @@ def test_the_configuration_of_the_endpoint_was_deleted(settings: Any) -> None:
     state = seen(settings, "InService", name, configs=frozenset(), models=frozenset())
     found = planner.plan(wanted(settings, 2), state)
     assert [(action.kind, action.name) for action in found.actions] == [
-        (planner.CREATE_MODEL, wanted(settings, 2).candidates[0].model_name), (planner.CREATE_CONFIG, name),
+        (actions.CREATE_MODEL, wanted(settings, 2).candidates[0].model_name), (actions.CREATE_CONFIG, name),
     ]  # fmt: skip
 
 
 def test_an_endpoint_that_was_changed_by_hand_is_brought_back(settings: Any) -> None:
     found = planner.plan(wanted(settings, 2), seen(settings, "InService", "widgets-dev-by-hand"))
-    assert kinds(found) == [planner.OPEN, planner.UPDATE_ENDPOINT]
+    assert kinds(found) == [actions.OPEN, actions.UPDATE_ENDPOINT]
     assert "which the deployer did not make" in found.actions[-1].reason
 
 
 def test_the_served_package_was_deleted(settings: Any) -> None:
     """The registry desires the one before it, or nothing: then the endpoint stays."""
     state = seen(settings, "InService", config(settings, 3))
-    assert planner.UPDATE_ENDPOINT in kinds(planner.plan(wanted(settings, 2), state))
+    assert actions.UPDATE_ENDPOINT in kinds(planner.plan(wanted(settings, 2), state))
     nothing = planner.plan(wanted(settings, None), state)
     assert nothing.actions == () and "stays as it is (InService)" in nothing.message
 
@@ -295,7 +295,7 @@ def test_without_capacity_the_next_type_is_tried_once_each(settings: Any) -> Non
     assert order == ["ml.m5.xlarge", "ml.c5.xlarge", "ml.m6i.xlarge"]
     assert "as ml.m5.xlarge, ml.c5.xlarge had no capacity" in found.message
     last = planner.plan(desired, state)
-    assert last.result == outcome.FAILED and kinds(last) == [planner.CLOSE]
+    assert last.result == outcome.FAILED and kinds(last) == [actions.CLOSE]
     assert planner.plan(desired, state, retry=True).candidate == desired.candidates[0], "a person begins again"
 
 
@@ -306,7 +306,7 @@ def test_a_fallback_type_is_kept_until_a_person_asks(settings: Any) -> None:
     found = planner.plan(desired, state)
     assert found.result == outcome.SERVING and found.message.endswith("on ml.c5.xlarge, not on ml.m5.xlarge")
     again = planner.plan(desired, state, retry=True)
-    assert again.candidate == desired.candidates[0] and planner.UPDATE_ENDPOINT in kinds(again)
+    assert again.candidate == desired.candidates[0] and actions.UPDATE_ENDPOINT in kinds(again)
 
 
 def test_a_creation_without_capacity_makes_room_for_the_next_type(settings: Any) -> None:
@@ -317,7 +317,7 @@ def test_a_creation_without_capacity_makes_room_for_the_next_type(settings: Any)
     state = seen(changed, "Failed", name, attempt=note)
     state = dataclasses.replace(state, endpoint=Endpoint("Failed", name, FULL))
     first = planner.plan(desired, state)
-    assert kinds(first) == [planner.CLOSE, planner.DELETE_ENDPOINT]
+    assert kinds(first) == [actions.CLOSE, actions.DELETE_ENDPOINT]
     gone = dataclasses.replace(state, endpoint=None, attempt=note.with_state(attempt.FAILED, FULL))
     assert planner.plan(desired, gone).candidate == desired.candidates[1]
 
