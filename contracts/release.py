@@ -22,6 +22,11 @@ KEEP_OUTPUTS = (
     "bundle_hash", "dataset_hash", "source_hash", "protocol", "precision", "known", "known_status",
 )  # fmt: skip
 
+# The guards of ``release.guards``: what rolls an update back.
+ERRORS_5XX, SHARE_4XX, LATENCY_P99 = "errors_5xx", "share_4xx", "latency_p99_ms"
+MEMORY, LABEL_SHIFT = "memory_percent", "label_shift"
+GUARDS = (ERRORS_5XX, SHARE_4XX, LATENCY_P99, MEMORY, LABEL_SHIFT)
+
 REGISTRY_EVENT = "SageMaker Model Package State Change"
 ENDPOINT_EVENT = "SageMaker Endpoint State Change"
 DEPLOYMENT_EVENT = "SageMaker Endpoint Deployment State Change"
@@ -35,8 +40,12 @@ SIGNATURES_PREFIX = "signatures/"
 #: In ``packages/<bundle hash>/``: the prepared dataset's manifest, and the list of what was kept, written last.
 DATASET_MANIFEST = "dataset_manifest.json"
 KEPT = "kept.json"
-#: The roll-out that was started last, ``{"endpoint_config", "package_arn"}``; removed when it succeeded.
+#: The release that is open, or the last one that failed (deployment/attempt.py); removed when it succeeded.
 ATTEMPT_KEY = "release/attempt.json"
+#: Which run may act on the release now (deployment/lease.py).
+LEASE_KEY = "release/lease.json"
+#: What was released, by whom and how it ended: one object for each change of state, never changed, never removed.
+LEDGER_PREFIX = "release/ledger/"
 
 #: The Lambda's environment variable that names the settings object, ``s3://…/release/settings.json``.
 SETTINGS_VARIABLE = "CVF_SETTINGS_URI"
@@ -52,10 +61,15 @@ META_INFERENCE_DIGEST = "inference_image_digest"
 META_EXECUTION = "execution_id"
 
 
+#: Fields that are lists in JSON and tuples here.
+_LISTS = ("image_url_hosts", "fallback_instance_types")
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseSettings:
     """``release/settings.json``: what the Lambda needs of ``factory.yaml``. Terraform writes the same object.
 
+    ``serverless`` is ``{"memory_mb", "max_concurrency"}`` or None; ``guards`` maps guards that are on to thresholds;
     ``network`` is ``{"subnets": […], "security_groups": […]}`` or empty; ``kms_key_id`` is empty for the service's key;
     ``endpoint_role_arn`` is what the model's container runs as.
     """
@@ -65,8 +79,11 @@ class ReleaseSettings:
     account_id: str
     region: str
     instance_type: str
+    fallback_instance_types: tuple[str, ...]
     instance_count: int
     max_instances: int
+    requests_per_instance: int
+    serverless: Mapping[str, int] | None
     capture_share: float
     image_url_hosts: tuple[str, ...]
     max_body_bytes: int
@@ -83,6 +100,9 @@ class ReleaseSettings:
     strategy: str
     percent: int
     bake_minutes: int
+    termination_minutes: int
+    guards: Mapping[str, float]
+    log_days: int
     isolated_endpoint: bool
     kms_key_id: str
     endpoint_role_arn: str
@@ -91,9 +111,11 @@ class ReleaseSettings:
     def to_json(self) -> dict[str, Any]:
         """The object's value. A whole number has no fraction, as Terraform's ``jsonencode`` writes it."""
         value = asdict(self)
-        value["image_url_hosts"] = list(self.image_url_hosts)
+        for name in _LISTS:
+            value[name] = list(value[name])
         for name in ("capture_share", "log_share"):
-            value[name] = int(value[name]) if value[name] == int(value[name]) else value[name]
+            value[name] = _number(value[name])
+        value["guards"] = {name: _number(limit) for name, limit in self.guards.items()}
         return value
 
     @classmethod
@@ -104,11 +126,15 @@ class ReleaseSettings:
                 f"release/settings.json and this code differ in: {', '.join(sorted(known ^ set(value)))}",
                 "Apply the base again (cv-factory infra apply, or cv-factory local up) with this version.",
             )
-        return cls(**{**value, "image_url_hosts": tuple(value["image_url_hosts"])})
+        return cls(**{**value, **{name: tuple(value[name]) for name in _LISTS}})
 
     @property
     def names(self) -> Names:
         return Names(self.name, self.env, self.account_id, self.region)
+
+
+def _number(value: float) -> float:
+    return int(value) if value == int(value) else value
 
 
 @dataclass(frozen=True, slots=True)

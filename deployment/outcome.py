@@ -36,6 +36,9 @@ class Outcome:
         pinned: whether the pin chose it.
         endpoint_config: the desired configuration's name; empty: none.
         removed: models and endpoint configurations of ours that nothing used any more.
+        instance_type: of that configuration.
+        release_id: of the release that is open, or failed last; empty: none.
+        actions: what this run has done, each ``{"action", "name", "reason"}``.
     """
 
     action: str
@@ -46,6 +49,9 @@ class Outcome:
     pinned: bool = False
     endpoint_config: str = ""
     removed: tuple[str, ...] = ()
+    instance_type: str = ""
+    release_id: str = ""
+    actions: tuple[dict[str, str], ...] = ()
 
     @property
     def closed(self) -> bool:
@@ -58,4 +64,4 @@ class Outcome:
         return self.action not in (FAILED, BLOCKED)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "removed": list(self.removed)}
+        return {**asdict(self), "removed": list(self.removed), "actions": list(self.actions)}

@@ -36,7 +36,10 @@ _KEPT_MODEL = re.compile(rf"/{release.PACKAGES_PREFIX}([0-9a-f]{{64}})(?:-{bundl
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A version of the group, as far as a release needs it."""
+    """A version of the group, as far as a release needs it.
+
+    ``approved_by`` is the STS identity that changed the package last, as SageMaker names it; empty where it does not.
+    """
 
     arn: str
     version: int
@@ -47,6 +50,9 @@ class Package:
     model_uri: str
     bundle_hash: str
     precision: str = ""
+    approved_by: str = ""
+    inference_digest: str = ""
+    training_digest: str = ""
 
     @property
     def label(self) -> str:
@@ -88,7 +94,21 @@ def _package(answer: DescribeModelPackageOutputTypeDef) -> Package:
         model_uri=model_uri,
         bundle_hash=metadata.get(release.META_BUNDLE_HASH) or (kept.group(1) if kept else ""),
         precision=metadata.get(release.META_PRECISION, ""),
+        approved_by=_who(answer),
+        inference_digest=metadata.get(release.META_INFERENCE_DIGEST, ""),
+        training_digest=metadata.get(release.META_TRAINING_DIGEST, ""),
     )
+
+
+def _who(answer: DescribeModelPackageOutputTypeDef) -> str:
+    """Who decided about the package: LastModifiedBy, else CreatedBy. Source: API reference, UserContext."""
+    for context in (answer.get("LastModifiedBy"), answer.get("CreatedBy")):
+        if context:
+            identity = context.get("IamIdentity", {})
+            found = identity.get("SourceIdentity") or identity.get("Arn") or context.get("UserProfileArn")
+            if found:
+                return str(found)
+    return ""
 
 
 def versions(sagemaker: SageMakerClient, group: str, approval: Approval | None = None) -> Iterator[tuple[int, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from contracts.errors import RefusedError, UsageError
@@ -72,8 +72,7 @@ def rollback(
             rejected.append(version)
     s3.delete_object(Bucket=pin.bucket, Key=pin.key)
     log.event("rolled back", package_arn=target.arn, rejected=rejected, reason=reason)
-    at_once = replace(settings, strategy="all-at-once", bake_minutes=0) if now else settings
-    return RolledBack(target, tuple(rejected), reconcile(session, at_once, retry=True))
+    return RolledBack(target, tuple(rejected), reconcile(session, settings, retry=True, at_once=now))
 
 
 def _target(session: Session, settings: ReleaseSettings, to: str | None, approved: list[tuple[int, str]]) -> Package:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from contracts import hashing, invocation
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
         VariantPropertyTypeDef,
     )
 
+#: Stands where an instance type stands, for an endpoint that has none.
+SERVERLESS = "serverless"
 #: DeploymentConfig, MaximumExecutionTimeoutInSeconds: 600 to 28,800.
 _TIMEOUTS = (600, 28_800)
 #: What starting a fleet and shifting its traffic may take beside the waits, seconds.
@@ -77,20 +80,29 @@ def model(package: Package, settings: ReleaseSettings) -> CreateModelInputTypeDe
     return {"ModelName": _name(settings, identity), **request, "Tags": tags(settings)}  # type: ignore[typeddict-item]
 
 
-def endpoint_config(model_name: str, settings: ReleaseSettings) -> CreateEndpointConfigInputTypeDef:
-    """CreateEndpointConfig with one variant that serves ``model_name``."""
+def instance_types(settings: ReleaseSettings) -> tuple[str, ...]:
+    """The types to serve on, in the order in which they are tried."""
+    if settings.serverless:
+        return (SERVERLESS,)
+    return tuple(dict.fromkeys((settings.instance_type, *settings.fallback_instance_types)))
+
+
+def endpoint_config(
+    model_name: str, settings: ReleaseSettings, instance_type: str = ""
+) -> CreateEndpointConfigInputTypeDef:
+    """CreateEndpointConfig with one variant that serves ``model_name``; by default on the settings' instance type."""
+    kind = instance_type or settings.instance_type
     request: dict[str, Any] = {
         "ProductionVariants": [
             {
                 "VariantName": VARIANT,
                 "ModelName": model_name,
-                "InstanceType": settings.instance_type,
-                "InitialInstanceCount": settings.instance_count,
+                **_capacity(settings, kind),
                 "InitialVariantWeight": 1,
             }
         ]
     }
-    if settings.kms_key_id and not _LOCAL_DISK.match(settings.instance_type):
+    if settings.kms_key_id and not settings.serverless and not _LOCAL_DISK.match(kind):
         request["KmsKeyId"] = settings.kms_key_id
     if settings.capture_share > 0:
         request["DataCaptureConfig"] = {
@@ -104,11 +116,31 @@ def endpoint_config(model_name: str, settings: ReleaseSettings) -> CreateEndpoin
     return {"EndpointConfigName": _name(settings, request), **request, "Tags": tags(settings)}  # type: ignore[typeddict-item]
 
 
-def deployment_config(settings: ReleaseSettings) -> DeploymentConfigTypeDef:
+def _capacity(settings: ReleaseSettings, kind: str) -> dict[str, Any]:
+    if settings.serverless:
+        return {
+            "ServerlessConfig": {
+                "MemorySizeInMB": settings.serverless["memory_mb"],
+                "MaxConcurrency": settings.serverless["max_concurrency"],
+            }
+        }
+    return {"InstanceType": kind, "InitialInstanceCount": settings.instance_count}
+
+
+def deployment_config(settings: ReleaseSettings, alarms: Sequence[str] = ()) -> DeploymentConfigTypeDef:
     """How an update moves the traffic. Always said, so that nothing depends on an earlier update.
+
+    ``alarms``: names, at most 10; when one is in ALARM, SageMaker goes back.
 
     Limits: API reference, DeploymentConfig: waits of at most 3,600 seconds, timeout of at most 28,800.
     """
+    config = _traffic(settings)
+    if alarms:
+        config["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": name} for name in alarms]}
+    return config
+
+
+def _traffic(settings: ReleaseSettings) -> DeploymentConfigTypeDef:
     wait = settings.bake_minutes * 60
     share: CapacitySizeTypeDef = {"Type": "CAPACITY_PERCENT", "Value": settings.percent}
     steps = math.ceil(100 / settings.percent)
@@ -128,8 +160,10 @@ def deployment_config(settings: ReleaseSettings) -> DeploymentConfigTypeDef:
     return {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": routing,
-            "TerminationWaitInSeconds": 0,
-            "MaximumExecutionTimeoutInSeconds": _timeout(wait * steps if settings.strategy == "linear" else wait),
+            "TerminationWaitInSeconds": settings.termination_minutes * 60,
+            "MaximumExecutionTimeoutInSeconds": _timeout(
+                (wait * steps if settings.strategy == "linear" else wait) + settings.termination_minutes * 60
+            ),
         }
     }
 
@@ -140,7 +174,7 @@ def not_retained(settings: ReleaseSettings) -> list[VariantPropertyTypeDef]:
     An autoscaled fleet keeps its size; a fixed one follows the settings. Capture always follows the settings.
     """
     properties: list[VariantPropertyTypeDef] = [{"VariantPropertyType": "DataCaptureConfig"}]
-    if settings.max_instances == settings.instance_count:
+    if settings.max_instances == settings.instance_count and not settings.serverless:
         properties.insert(0, {"VariantPropertyType": "DesiredInstanceCount"})
     return properties
 

@@ -145,8 +145,10 @@ def shown(value: Any) -> str:
         return "empty"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, list | dict):
-        return f"`{'[]' if isinstance(value, list) else '{}'}`"
+    if isinstance(value, dict):
+        return "`{" + ", ".join(f"{key}: {each}" for key, each in value.items()) + "}`"
+    if isinstance(value, list):
+        return "`[" + ", ".join(map(str, value)) + "]`"
     return f"`{value}`"
 
 

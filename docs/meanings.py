@@ -57,9 +57,13 @@ MEANINGS = {
     "gate.max": "Metric → at most.",
     "gate.champion_margin": "Passes if, with 95 % confidence, balanced accuracy is not lower by more.",
     "serving.instance_type": "Of the endpoint.",
+    "serving.fallback_instance_types": "Tried in this order when there is no capacity for `instance_type`; said aloud.",
     "serving.instance_count": "Instances of the endpoint; on a laptop, processes.",
-    "serving.max_instances": "Equal to `instance_count`: a fixed fleet. More: the fleet keeps its size in an update;"
-    " the autoscaling itself is not made yet.",
+    "serving.max_instances": "Equal to `instance_count`: a fixed fleet. More: it is scaled between both; the number of"
+    " instances survives an update.",
+    "serving.requests_per_instance": "Requests a minute that an autoscaled fleet has an instance for.",
+    "serving.serverless": "An endpoint without instances of its own: memory in steps of 1,024 MB up to 6,144,"
+    " up to 200 requests at a time; no VPC, isolation, capture or autoscaling. The local SageMaker refuses it.",
     "serving.image_url_hosts": "Hosts that `{\"image_url\": …}` may name. Empty: it is refused.",
     "serving.capture_share": "Share of requests and answers that SageMaker keeps in S3.",
     "serving.max_body_mb": "A larger request is refused. SageMaker's own limit for real-time requests is 6 MB.",
@@ -81,6 +85,10 @@ MEANINGS = {
     "release.percent": "Of the traffic (canary, linear) or the fleet (rolling) in one step.",
     "release.bake_minutes": "Wait after each step.",
     "release.owners": "ARNs of who may take the role `<name>-<env>-owner`. Empty: whoever the account's IAM lets.",
+    "release.termination_minutes": "How long the old fleet stays after the traffic has moved; rolling: no effect.",
+    "release.guards": "Guard → threshold; an update that passes one is rolled back, and what is not named is off."
+    " `errors_5xx`: answers a minute; `share_4xx`: of all answers; `latency_p99_ms`; `memory_percent`; `label_shift`:"
+    " how far a label's share may move from the day before ([what is watched](release-owner.md#what-is-watched)).",
     "release.keep": "Good releases that a clean-up never touches. No effect yet.",
     "release.readers": "Other accounts that may read the registered packages, their files and the inference images.",
     "network.vpc": "`none`: SageMaker's own network. `create`: a VPC is made, with private subnets in two zones."

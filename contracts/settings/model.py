@@ -23,6 +23,7 @@ SliceMetric = Literal["balanced_accuracy", "accuracy", "f1", "auc", "precision",
 Metric = Literal[
     "balanced_accuracy", "accuracy", "f1", "auc", "precision", "recall", "ece", "latency_ms", "bundle_mb"
 ]  # fmt: skip
+Guard = Literal["errors_5xx", "share_4xx", "latency_p99_ms", "memory_percent", "label_shift"]
 Limits = dict[Metric, Number]
 InstanceType = Annotated[
     str, Field(max_length=64, pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="for example ml.m5.xlarge")
@@ -105,10 +106,20 @@ class Gate(Section):
     champion_margin: Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
 
 
+class Serverless(Section):
+    """An endpoint without instances of one's own."""
+
+    memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144]
+    max_concurrency: Annotated[int, Field(ge=1, le=200)]
+
+
 class Serving(Section):
     instance_type: InstanceType
+    fallback_instance_types: Annotated[tuple[InstanceType, ...], Field(max_length=5)]
     instance_count: Annotated[int, Field(ge=1, le=100)]
     max_instances: Annotated[int, Field(ge=1, le=100)]
+    requests_per_instance: Annotated[int, Field(ge=1, le=1_000_000)]
+    serverless: Annotated[Serverless | None, Field(description="null or {memory_mb: 2048, max_concurrency: 5}")]
     image_url_hosts: tuple[HostName, ...]
     capture_share: Share
     max_body_mb: Annotated[int, Field(ge=1, le=25)]
@@ -131,6 +142,8 @@ class Release(Section):
     strategy: Literal["all-at-once", "canary", "linear", "rolling"]
     percent: Annotated[int, Field(ge=5, le=50)]
     bake_minutes: Annotated[int, Field(ge=0, le=60)]
+    termination_minutes: Annotated[int, Field(ge=0, le=60)]
+    guards: dict[Guard, Annotated[float, Field(gt=0), BeforeValidator(_number)]]
     keep: Annotated[int, Field(ge=1, le=100)]
     owners: Annotated[
         tuple[Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/\S+$")], ...], Field(max_length=20)

@@ -11,13 +11,15 @@ import yaml
 
 from contracts.errors import SettingsError
 from contracts.evaluation import OF_THE_BUNDLE
-from contracts.settings.model import Settings
+from contracts.settings.model import Guard, Settings
 from contracts.settings.yaml12 import Document, Loader, short
 
 FORBIDDEN_PAIRS = Path(__file__).resolve().parent.parent / "forbidden_pairs.yaml"
 
 #: DeploymentConfig, MaximumExecutionTimeoutInSeconds: at most 28,800, of which an hour starts the fleets.
 _MOST_BAKE_MINUTES = 420
+#: The largest threshold that a guard on a share or a percentage can pass.
+_GUARDS: dict[Guard, float] = {"share_4xx": 1, "label_shift": 1, "memory_percent": 100}
 #: CloudWatch Logs API reference, PutRetentionPolicy, retentionInDays.
 LOG_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
@@ -63,14 +65,23 @@ def _check_ranges(settings: Settings, document: Document) -> None:
             "release", "percent", f"({release.percent}) is too small for steps of a linear release", "10 to 50."
         )
     steps = math.ceil(100 / release.percent) if release.strategy in ("linear", "rolling") else 1
-    if steps * release.bake_minutes > _MOST_BAKE_MINUTES:
+    if steps * release.bake_minutes + release.termination_minutes > _MOST_BAKE_MINUTES:
         raise refuse(
             "release",
             "bake_minutes",
             f"({release.bake_minutes}) in each of {steps} steps of a {release.strategy} release takes"
-            f" {steps * release.bake_minutes} minutes",
-            f"SageMaker ends a release after 8 hours: at most {_MOST_BAKE_MINUTES // steps}, or a larger percent.",
+            f" {steps * release.bake_minutes} minutes and release.termination_minutes ({release.termination_minutes})",
+            "SageMaker ends a release after 8 hours: at most"
+            f" {(_MOST_BAKE_MINUTES - release.termination_minutes) // steps}, or a larger percent.",
         )
+    for guard, most in _GUARDS.items():
+        limit = release.guards.get(guard)
+        if limit is not None and limit > most:
+            says = f"({limit:g}) is never passed"
+            raise SettingsError(
+                _at(document, settings.env, "release", "guards", guard) + f"release.guards.{guard} {says}",
+                f"It is at most {most:g}; leave it out to turn the guard off.",
+            )
     if settings.operations.log_days not in LOG_DAYS:
         raise refuse(
             "operations",

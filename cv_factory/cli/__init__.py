@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from contracts.errors import FactoryError
-from cv_factory.cli import common, data, local, pipeline, release, run, see, setup, use
+from cv_factory.cli import common, data, local, pipeline, plan, release, run, see, setup, use
 
 app = typer.Typer(
     name="cv-factory",
@@ -42,6 +42,7 @@ local.register(app)
 data.register(app)
 run.register(app)
 pipeline.register(app)
+plan.register(app)
 see.register(app)
 release.register(app)
 use.register(app)

@@ -28,7 +28,9 @@ def status(
     execution: Execution_ = None,
     follow: Annotated[bool, typer.Option("--follow", help="Until it has ended.")] = False,
     logs: Annotated[bool, typer.Option("--logs", help="With what its jobs print.")] = False,
-    releases: Annotated[bool, typer.Option("--releases", help="The packages of the group instead.")] = False,
+    releases: Annotated[
+        bool, typer.Option("--releases", help="The packages of the group, and what was released.")
+    ] = False,
 ) -> None:
     """An execution's steps, and what the endpoint serves. Following ends with exit code 1 if the execution failed."""
     from cv_factory.operations import executions, pipeline
@@ -95,18 +97,17 @@ def _show(cli: Cli, target: Target, found: Execution) -> None:
 def _releases(cli: Cli, target: Target) -> None:
     from cv_factory.operations import release
 
-    found = release.all_packages(target)
+    found, told = release.all_packages(target), release.releases(target)
     now = release.serving(target)
     if cli.json:
-        cli.screen.document(
-            [
-                {
-                    "version": each.version, "arn": each.arn, "status": each.status, "approval": each.approval,
-                    "reason": each.reason, "bundle_hash": each.bundle_hash, "served": each.arn == now.package_arn,
-                }
-                for each in found
-            ]
-        )  # fmt: skip
+        packages = [
+            {
+                "version": each.version, "arn": each.arn, "status": each.status, "approval": each.approval,
+                "reason": each.reason, "bundle_hash": each.bundle_hash, "served": each.arn == now.package_arn,
+            }
+            for each in found
+        ]  # fmt: skip
+        cli.screen.document({"packages": packages, "releases": [each.to_json() for each in told]})
         return
     for each in found:
         served = "  <- served" if each.arn == now.package_arn else ""
@@ -114,6 +115,10 @@ def _releases(cli: Cli, target: Target) -> None:
         cli.screen.say(f"{each.version:>4}  {each.approval:<22} bundle {each.bundle_hash[:12]}{why}{served}")
     if not found:
         cli.screen.say(f"No package in {cli.settings.names.package_group} yet")
+    if told:
+        cli.screen.say("\nReleases, newest first:")
+    for one in told:
+        cli.screen.say(view.release(one))
 
 
 def report(cli: Cli, execution: Execution_ = None) -> None:

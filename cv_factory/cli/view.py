@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cv_factory.operations.executions import Execution, Step
+    from deployment.ledger import Release
 
 #: Steps that a person waits for, in order; conditions are shown only when they failed.
 MAIN = (
@@ -60,6 +61,18 @@ def table(execution: Execution, *, waiting: bool, last_lines: Mapping[str, str] 
             if name not in there:
                 result.add_row(Text(name, style="dim"), Text("waiting", style="dim"), "", "")
     return result
+
+
+def release(found: Release) -> str:
+    """A release on one line: when, what, how it ended, who approved it."""
+    facts = found.facts
+    when = next(iter(found.states.values()), "")
+    by = f", approved by {facts['approved_by']}" if facts.get("approved_by") else ""
+    missed = ", ".join(facts.get("no_capacity") or ())
+    instead = f" ({missed} had no capacity)" if missed else ""
+    why = f": {found.reason}" if found.reason else ""
+    what = f"version {facts.get('version', '?')}, {facts.get('strategy', '?')} on {facts.get('instance_type', '?')}"
+    return f"  {when}  {found.state:<10} {what}{instead}{by}{why}"
 
 
 @contextmanager

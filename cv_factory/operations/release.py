@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 import deployment
 from contracts.errors import FactoryError
 from contracts.names import SETTINGS_KEY
-from contracts.release import ATTEMPT_KEY, ReleaseSettings
-from deployment import aws, packages, specs
+from contracts.release import ReleaseSettings
+from deployment import attempt, aws, ledger, packages, reconcile, specs
+from deployment.clients import Clients
+from deployment.goal import Goal
+from deployment.ledger import Release
+from deployment.observed import Observed
 from deployment.packages import Package
+from deployment.planner import Plan
 
 if TYPE_CHECKING:
     from cv_factory.session import Target
@@ -93,6 +98,43 @@ def all_packages(target: Target) -> list[Package]:
     return [each for each in found if each is not None]
 
 
+def releases(target: Target, most: int | None = None) -> list[Release]:
+    """What the ledger says, newest first."""
+    s3 = target.client("s3")
+    try:
+        return list(ledger.releases(s3, settings_of(target), most))
+    except s3.exceptions.NoSuchBucket:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is desired, what is there, and what is due."""
+
+    goal: Goal
+    seen: Observed
+    plan: Plan
+
+    def to_json(self) -> dict[str, Any]:
+        package, endpoint, noted = self.goal.package, self.seen.endpoint, self.seen.attempt
+        return {
+            "desired": {"model_package_arn": package.arn, "version": package.version} if package else None,
+            "pinned": self.goal.pinned,
+            "endpoint": {"status": endpoint.status, "endpoint_config": endpoint.config} if endpoint else None,
+            "open_release": noted.to_json() if noted else None,
+            **self.plan.to_json(),
+        }
+
+
+def plan(target: Target) -> Planned:
+    """What the deployer would do now. Changes nothing.
+
+    Raises:
+        ContractError: the base is not there.
+    """
+    return Planned(*reconcile.look(Clients(target.session), settings_of(target)))
+
+
 def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], None]) -> Serving:
     """Wait until the endpoint serves a package. Deploying itself is the deployer's work: its events drive it.
 
@@ -117,7 +159,7 @@ def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], Non
             return now
         if now.status == FAILED:
             raise _endpoint_failed(target, now)
-        if now.status == IN_SERVICE and _rolled_back(target, config):
+        if now.status == IN_SERVICE and _rolled_back(target, settings, config):
             raise FactoryError(
                 f"the roll-out of {wanted.label} failed and was rolled back: {now.failure or 'no reason given'}",
                 _with_log(target, now) + "Reject it (cv-factory reject), or try again: cv-factory deploy",
@@ -132,10 +174,10 @@ def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], Non
         time.sleep(0.5 if target.is_local else 10.0)
 
 
-def _rolled_back(target: Target, config: str) -> bool:
+def _rolled_back(target: Target, settings: ReleaseSettings, config: str) -> bool:
     """Was the roll-out of ``config`` started? Then an endpoint in service with another configuration went back."""
-    attempt = aws.read_json(target.client("s3"), target.settings.names.artifacts(ATTEMPT_KEY))
-    return isinstance(attempt, dict) and attempt.get("endpoint_config") == config
+    found = attempt.read(target.client("s3"), settings)
+    return found is not None and found.endpoint_config == config and found.state != attempt.PLANNED
 
 
 def _endpoint_failed(target: Target, now: Serving) -> FactoryError:

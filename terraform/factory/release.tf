@@ -11,8 +11,11 @@ locals {
     account_id                = local.names.account_id
     region                    = local.names.region
     instance_type             = local.settings.serving.instance_type
+    fallback_instance_types   = local.settings.serving.fallback_instance_types
     instance_count            = local.settings.serving.instance_count
     max_instances             = local.settings.serving.max_instances
+    requests_per_instance     = local.settings.serving.requests_per_instance
+    serverless                = local.settings.serving.serverless
     capture_share             = local.settings.serving.capture_share
     image_url_hosts           = local.settings.serving.image_url_hosts
     max_body_bytes            = local.settings.serving.max_body_mb * 1048576
@@ -29,6 +32,9 @@ locals {
     strategy                  = local.settings.release.strategy
     percent                   = local.settings.release.percent
     bake_minutes              = local.settings.release.bake_minutes
+    termination_minutes       = local.settings.release.termination_minutes
+    guards                    = local.settings.release.guards
+    log_days                  = local.settings.operations.log_days
     isolated_endpoint         = contains(local.settings.network.isolated, "endpoint")
     kms_key_id                = local.names.key_alias_arn
     endpoint_role_arn         = local.names.role_arns.endpoint

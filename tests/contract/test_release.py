@@ -13,17 +13,19 @@ from contracts.release import ReleaseSettings
 
 SETTINGS = ReleaseSettings(
     name="cv-factory", env="dev", account_id="111122223333", region="ap-southeast-1", instance_type="ml.m5.xlarge",
-    instance_count=1, max_instances=2, capture_share=0.1, image_url_hosts=("a.example.com", "b.example.com"),
-    max_body_bytes=6_000_000, max_pixels=25_000_000, max_instances_per_request=64, max_frames=1,
-    max_json_depth=32, max_headers=64, max_header_bytes=16384, queue=100, deadline_seconds=60, read_seconds=15,
-    log_share=0.5, strategy="canary", percent=10,
-    bake_minutes=5, isolated_endpoint=False, kms_key_id="", endpoint_role_arn="arn:aws:iam::111122223333:role/x",
+    fallback_instance_types=("ml.c5.xlarge",), instance_count=1, max_instances=2, requests_per_instance=600,
+    serverless=None, capture_share=0.1, image_url_hosts=("a.example.com", "b.example.com"), max_body_bytes=6_000_000,
+    max_pixels=25_000_000, max_instances_per_request=64, max_frames=1, max_json_depth=32, max_headers=64,
+    max_header_bytes=16384, queue=100, deadline_seconds=60, read_seconds=15, log_share=0.5, strategy="canary",
+    percent=10, bake_minutes=5, termination_minutes=0, guards={"errors_5xx": 5.0, "label_shift": 0.25}, log_days=30,
+    isolated_endpoint=False, kms_key_id="", endpoint_role_arn="arn:aws:iam::111122223333:role/x",
     network={"subnets": ["subnet-1", "subnet-2"], "security_groups": ["sg-1"]},
 )  # fmt: skip
 
 
 def test_settings_are_read_back_as_written() -> None:
-    for settings in (SETTINGS, replace(SETTINGS, image_url_hosts=(), network={})):
+    serverless = replace(SETTINGS, serverless={"memory_mb": 2048, "max_concurrency": 5}, guards={})
+    for settings in (SETTINGS, replace(SETTINGS, image_url_hosts=(), network={}), serverless):
         again = ReleaseSettings.from_json(json.loads(jsonio.pretty(settings.to_json())))
         assert again == settings and again.names.endpoint == "cv-factory-dev"
 

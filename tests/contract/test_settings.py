@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -317,6 +318,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 # --- pairs that exclude each other ------------------------------------------------------------------------------------
 
 MLFLOW = "arn:aws:sagemaker:ap-southeast-1:111122223333:mlflow-tracking-server/team"
+SERVERLESS = "serverless: {memory_mb: 2048, max_concurrency: 5}"
 BREAKS = {
     "automatic-approval-in-prod": ("release: {approval: automatic}", "prod", 2),
     "isolated-train-with-mlflow": (f"network: {{isolated: [train]}}\ntracking: {{mlflow: '{MLFLOW}'}}", "local", 2),
@@ -326,7 +328,13 @@ BREAKS = {
     "image-url-without-a-way-out": (
         "network: {vpc: create}\nserving: {image_url_hosts: [images.example.com]}", "local", 2,
     ),
+    "rolling-with-serverless": (f"release: {{strategy: rolling}}\nserving: {{{SERVERLESS}}}", "local", 2),
+    "serverless-with-vpc": (f"serving: {{{SERVERLESS}}}\nnetwork: {{vpc: create}}", "local", 2),
+    "serverless-with-isolation": (f"serving: {{{SERVERLESS}}}\nnetwork: {{isolated: [endpoint]}}", "local", 2),
+    "serverless-with-capture": (f"serving: {{{SERVERLESS}, capture_share: 0.5}}", "local", 2),
 }  # fmt: skip
+#: The two sides of a pair whose settings are in one section.
+ALONE = {"serverless-with-capture": (f"serving: {{{SERVERLESS}}}", "serving: {capture_share: 0.5}")}
 
 
 def _rules() -> list[dict[str, Any]]:
@@ -352,7 +360,7 @@ def test_settings_that_exclude_each_other_are_refused(file: Path, rule: dict[str
 @pytest.mark.parametrize("rule", _rules(), ids=lambda rule: str(rule["id"]))
 def test_either_side_of_a_pair_alone_is_allowed(file: Path, rule: dict[str, Any]) -> None:
     text, env, _ = BREAKS[rule["id"]]
-    for alone in text.splitlines() if "\n" in text else [text]:
+    for alone in ALONE.get(rule["id"], text.splitlines() if "\n" in text else [text]):
         other = "dev" if env == "prod" else env
         file.write_text(f'aws: {{account_id: "111122223333"}}\n{alone}\nenvironments: {{dev: {{}}}}\n')
         settings.load(file, other)
@@ -363,6 +371,32 @@ def test_a_gate_takes_the_metrics_that_evaluate_computes() -> None:
     from contracts.settings.model import Metric, SliceMetric
 
     assert get_args(Metric) == evaluation.METRICS and get_args(SliceMetric) == evaluation.SLICE_METRICS
+
+
+def test_a_guard_is_one_that_the_deployer_knows() -> None:
+    from contracts import release
+    from contracts.settings.model import Guard
+
+    assert get_args(Guard) == release.GUARDS
+
+
+@pytest.mark.parametrize(
+    ("guards", "message"),
+    [
+        ("{share_4xx: 2}", r"release\.guards\.share_4xx \(2\) is never passed"),
+        ("{memory_percent: 101}", r"release\.guards\.memory_percent \(101\) is never passed"),
+        ("{errors: 1}", "errors"),
+        ("{errors_5xx: 0}", "errors_5xx"),
+    ],
+)
+def test_a_guard_that_can_never_go_off_is_refused(file: Path, guards: str, message: str) -> None:
+    error = refused(file, f'aws: {{account_id: "111122223333"}}\nrelease: {{guards: {guards}}}\n', "local")
+    assert re.search(message, error.headline)
+
+
+def test_guards_are_replaced_as_a_whole(file: Path) -> None:
+    file.write_text('aws: {account_id: "111122223333"}\nrelease: {guards: {errors_5xx: 1}}\n')
+    assert settings.load(file).release.guards == {"errors_5xx": 1.0}
 
 
 # --- the files beside it ----------------------------------------------------------------------------------------------

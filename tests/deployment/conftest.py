@@ -7,6 +7,7 @@ the test when something is deleted that is in use. S3 is moto's.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import functools
 import io
 import json
@@ -20,9 +21,12 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from moto import mock_aws
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from contracts.names import Names
 from contracts.release import META_BUNDLE_HASH, ReleaseSettings
+from deployment import clock, guards
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 NAMES = Names("widgets", "dev", ACCOUNT, REGION)
@@ -78,14 +82,15 @@ class ControlPlane:
         self.packages[arn]["ModelApprovalStatus"] = approval
 
     def settle(self, *, ok: bool = True) -> None:
-        """The change that is under way ends, well or badly."""
+        """An hour passes: the change that is under way ends, well or badly."""
+        self.clock += 3600
         for name, endpoint in list(self.endpoints.items()):
             match endpoint["EndpointStatus"]:
                 case "Creating":
                     endpoint["EndpointStatus"] = "InService" if ok else "Failed"
                     if not ok:
                         endpoint["FailureReason"] = "The container did not pass the ping health check."
-                case "Updating":
+                case "Updating" | "RollingBack":
                     pending = endpoint.pop("PendingDeploymentSummary")["EndpointConfigName"]
                     endpoint["EndpointStatus"] = "InService"
                     if ok:
@@ -242,10 +247,15 @@ class Calls:
 
     def __init__(self) -> None:
         self.made: list[tuple[str, dict[str, Any]]] = []
+        self.services: dict[str, str] = {}
+        """Operation -> the service it is one of, as botocore names it."""
         self.kill_after = 0
 
     def record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        if self.kill_after and len(self.made) >= self.kill_after:
+            raise Killed  # whoever is dead cleans nothing up
         self.made.append((model.name, params))
+        self.services[model.name] = model.service_model.service_name
 
     def happened(self, **_: Any) -> None:
         if self.kill_after and len(self.made) >= self.kill_after:
@@ -269,6 +279,8 @@ class Account:
         """Begin again, with the same clients."""
         self.plane.__init__()  # type: ignore[misc]
         self.calls.__init__()  # type: ignore[misc]
+        for name in ("logs", "cloudwatch", "applicationautoscaling"):
+            get_backend(name)[DEFAULT_ACCOUNT_ID][REGION].reset()
         s3 = self.session.client("s3")
         for item in s3.list_objects_v2(Bucket=NAMES.artifact_bucket).get("Contents", []):
             s3.delete_object(Bucket=NAMES.artifact_bucket, Key=item["Key"])
@@ -296,8 +308,10 @@ def account() -> Iterator[Account]:
 
 
 @pytest.fixture
-def fresh(account: Account) -> Callable[[], None]:
+def fresh(account: Account, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Begin again; the deployer's time is the control plane's."""
     account.empty()
+    monkeypatch.setattr(clock, "now", lambda: datetime.datetime.fromtimestamp(account.plane.clock, datetime.UTC))
     return account.empty
 
 
@@ -324,8 +338,11 @@ def settings() -> ReleaseSettings:
         account_id=ACCOUNT,
         region=REGION,
         instance_type="ml.m5.xlarge",
+        fallback_instance_types=(),
         instance_count=1,
         max_instances=1,
+        requests_per_instance=600,
+        serverless=None,
         capture_share=0.0,
         image_url_hosts=("images.example.com", "cdn.example.com"),
         max_body_bytes=6_000_000,
@@ -342,8 +359,27 @@ def settings() -> ReleaseSettings:
         strategy="canary",
         percent=10,
         bake_minutes=10,
+        termination_minutes=0,
+        guards={},
+        log_days=30,
         isolated_endpoint=False,
         kms_key_id=NAMES.key_alias_arn,
         endpoint_role_arn=NAMES.role_arn("endpoint"),
         network={},
+    )
+
+
+def count_predictions(session: boto3.Session, settings: ReleaseSettings, counts: dict[str, int]) -> None:
+    """What the metric filter would have made of the server's lines in the last hour: label -> predictions."""
+    session.client("cloudwatch").put_metric_data(
+        Namespace=guards.namespace(settings),
+        MetricData=[
+            {
+                "MetricName": guards.BY_LABEL,
+                "Dimensions": [{"Name": "label", "Value": label}],
+                "Value": count,
+                "Timestamp": clock.now() - datetime.timedelta(minutes=10),
+            }
+            for label, count in counts.items()
+        ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -18,8 +19,9 @@ from botocore.validate import ParamValidator
 from contracts import release
 from contracts.errors import ContractError, UsageError
 from contracts.names import SETTINGS_KEY
-from deployment import handler, package, read_settings
+from deployment import deploy, handler, package, read_settings
 from deployment.aws import write_json
+from tests.deployment.conftest import count_predictions
 
 EVENTS = Path(__file__).with_name("events")
 CONTEXT = SimpleNamespace(aws_request_id="request-1")
@@ -99,7 +101,7 @@ def test_every_line_of_the_log_is_json_and_names_the_request(
         handler.handler({"action": "keep"}, CONTEXT)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["request_id"] for line in lines} == {"request-1"}
-    assert [line["event"] for line in lines] == ["received", "reconciled", "received", "failed"]
+    assert [line["event"] for line in lines] == ["received", *["acted"] * 4, "reconciled", "received", "failed"]
     assert lines[-1]["level"] == "ERROR" and "UsageError: the action keep" in lines[-1]["error"]
 
 
@@ -127,9 +129,10 @@ def test_every_call_is_valid_and_there_are_few(base: Any, plane: Any, calls: Any
     act({"action": "sweep"})
     plane.settle()
     act({"action": "sweep"})
-    services = {name: botocore.session.get_session().get_service_model(name) for name in ("sagemaker", "s3")}
+    found = botocore.session.get_session()
+    services = {name: found.get_service_model(name) for name in set(calls.services.values())}
     for name, request in calls.made:
-        service = services["s3" if "Object" in name else "sagemaker"]
+        service = services[calls.services[name]]
         report = ParamValidator().validate(request, service.operation_model(name).input_shape)
         assert not report.has_errors(), f"{name}: {report.generate_report()}"
     calls.made.clear()
@@ -140,8 +143,13 @@ def test_every_call_is_valid_and_there_are_few(base: Any, plane: Any, calls: Any
         "ListModelPackages",
         "DescribeModelPackage",
         "DescribeEndpoint",
+        "GetObject",  # the open release
         "ListEndpointConfigs",
         "ListModels",
+        "DescribeLogGroups",
+        "DescribeMetricFilters",
+        "DescribeAlarms",
+        "DescribeScalableTargets",
     ]
 
 
@@ -153,21 +161,35 @@ NEEDS = {
     "CreateModel": {"sagemaker:CreateModel", "sagemaker:AddTags", "iam:PassRole"},
     "CreateEndpointConfig": {"sagemaker:CreateEndpointConfig", "sagemaker:AddTags"},
     "CreateEndpoint": {"sagemaker:CreateEndpoint", "sagemaker:AddTags"},
-}
+    "CreateLogGroup": {"logs:CreateLogGroup", "logs:TagResource"},
+    "PutMetricAlarm": {"cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"},
+    # Application Auto Scaling User Guide, "Permissions validation for API calls on target resources".
+    "RegisterScalableTarget": {
+        "application-autoscaling:RegisterScalableTarget", "application-autoscaling:TagResource",
+        "iam:CreateServiceLinkedRole", "sagemaker:DescribeEndpointConfig",
+        "sagemaker:UpdateEndpointWeightsAndCapacities",
+    },
+    "PutMetricData": set(),  # this test, in the place of the server's lines
+}  # fmt: skip
 #: What AWS does on the function's behalf, and what its checks of signatures will need.
-WITHOUT_A_CALL = {"kms", "logs", "sqs"}
+WITHOUT_A_CALL = {"kms", "sqs"}
+#: The function's own lines.
+OWN_LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 
 def test_the_role_allows_what_is_called_and_nothing_else(
     base: Any, session: Any, settings: Any, plane: Any, calls: Any
 ) -> None:
-    """Every path once: approve, create, fail, remove, update, clean up, keep, publish, champion."""
+    """Every path once: approve, create, fail, remove, update, clean up, keep, publish, champion; guards and scaling."""
+    guarded = dataclasses.replace(settings, guards={"errors_5xx": 5, "label_shift": 0.3}, max_instances=4)
+    write_json(session.client("s3"), base, guarded.to_json())
     bucket, s3 = settings.names.artifact_bucket, session.client("s3")
     facts = {"bundle_hash": "b" * 64, "dataset_hash": "d", "source_hash": "s", "protocol": "p"}
     body = json.dumps({**facts, "serving": {"precision": "float32"}}).encode()
     for name in ("evaluation.json", "report.html", "predictions.parquet", "model_card.json", "model", "manifest.json"):
         s3.put_object(Bucket=bucket, Key=f"runs/e/{name}", Body=body)
     first = plane.register("a" * 64)
+    count_predictions(session, settings, {"whole": 1})
     calls.made.clear()
     act({"action": "deploy", "package_arn": first, "reason": "r", "execution_id": "e"})
     plane.settle(ok=False)
@@ -180,6 +202,10 @@ def test_the_role_allows_what_is_called_and_nothing_else(
     act({"action": "sweep"})
     plane.settle()
     act({"action": "sweep"})
+    write_json(session.client("s3"), base, settings.to_json())  # guards and scaling are turned off
+    act({"action": "sweep"})
+    deploy(session, settings, "3", "a pin")
+    deploy(session, settings)
     uri = f"s3://{bucket}/runs/e"
     uris = {"model_uri": f"{uri}/model", "evaluation_uri": uri, "dataset_uri": uri}
     card = act({"action": "keep", "execution_id": "e", **uris})["model_card_uri"]
@@ -188,14 +214,15 @@ def test_the_role_allows_what_is_called_and_nothing_else(
 
     needed: set[str] = set()
     for name in calls.names:
-        service = "s3" if "Object" in name else "sagemaker"
+        service = calls.services[name]
         needed |= NEEDS.get(name, {f"{service}:{name}"})
     policy = json.loads((Path(package.__file__).parent.parent / "terraform/policies/deployer.json").read_text())
     allowed: set[str] = set()
     for statement in policy["Statement"]:
         allowed |= {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
     assert needed <= allowed
-    assert {action for action in allowed - needed if action.partition(":")[0] not in WITHOUT_A_CALL} == set()
+    unused = {action for action in allowed - needed if action.partition(":")[0] not in WITHOUT_A_CALL}
+    assert unused == OWN_LOG
 
 
 # --- the zip ----------------------------------------------------------------------------------------------------------

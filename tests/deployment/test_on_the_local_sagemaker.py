@@ -17,7 +17,7 @@ from contracts.names import Names
 from contracts.settings import Settings, load
 from cv_factory import session as sessions
 from cv_factory.operations import local_base
-from deployment import reject
+from deployment import guards, ledger, reject
 from deployment.aws import read_settings
 from local_sagemaker import control
 
@@ -54,6 +54,7 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings
     (folder / "factory.yaml").write_text(
         'name: widgets\naws: {region: eu-west-1, account_id: "123456789012"}\n'
         "data: {source: ./photos}\nrelease: {strategy: all-at-once, bake_minutes: 0}\n"
+        "serving: {max_instances: 3}\n"
     )
     settings = load(folder / "factory.yaml", "local")
     server = control.start(folder / "state", settings.aws.account_id, settings.aws.region)
@@ -148,3 +149,69 @@ def test_approvals_become_answers(factory: tuple[Settings, Any, Path]) -> None:
 
     reject(session, release, second, why="the first was better")
     eventually(lambda: answers("first"))
+    told = list(ledger.releases(session.client("s3"), release))
+    assert [(each.facts["version"], each.state) for each in told][1:] == [
+        (3, "failed"), (2, "succeeded"), (1, "succeeded"),
+    ]  # fmt: skip
+    assert told[0].facts["version"] == 1
+
+
+def test_the_number_of_instances_survives_a_roll_out(factory: tuple[Settings, Any, Path]) -> None:
+    """The fleet was scaled to two; the update of the deployer's Lambda keeps that, and all else of the variant."""
+    settings, session, folder = factory
+    names, sagemaker = settings.names, session.client("sagemaker")
+
+    def steady() -> bool:
+        done = sagemaker.describe_endpoint(EndpointName=names.endpoint)["EndpointStatus"] == "InService"
+        return bool(done and len(sagemaker.list_endpoint_configs()["EndpointConfigs"]) == 1)
+
+    def variant() -> dict[str, Any]:
+        (found,) = sagemaker.describe_endpoint(EndpointName=names.endpoint)["ProductionVariants"]
+        return {key: value for key, value in found.items() if key not in ("DeployedImages", "VariantStatus")}
+
+    def scaled() -> Any:
+        client = session.client("application-autoscaling")
+        targets = client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+        return targets, client.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+
+    approve = {"ModelApprovalStatus": "Approved"}
+    sagemaker.update_model_package(ModelPackageArn=register(settings, session, folder, "fourth"), **approve)
+    eventually(lambda: scaled()[1] and steady())
+    sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=names.endpoint,
+        DesiredWeightsAndCapacities=[{"VariantName": "main", "DesiredInstanceCount": 2}],
+    )
+    eventually(steady)
+    before, registered = variant(), scaled()
+    assert before["CurrentInstanceCount"] == 2
+    serves = sagemaker.describe_endpoint(EndpointName=names.endpoint)["EndpointConfigName"]
+    sagemaker.update_model_package(ModelPackageArn=register(settings, session, folder, "fifth"), **approve)
+    eventually(
+        lambda: steady() and sagemaker.describe_endpoint(EndpointName=names.endpoint)["EndpointConfigName"] != serves
+    )
+    assert variant() == before, "field by field"
+    assert scaled() == registered
+
+
+def test_an_alarm_rolls_an_update_back(factory: tuple[Settings, Any, Path]) -> None:
+    """An alarm of the deployer's own, in ALARM while the update moves its traffic."""
+    settings, session, folder = factory
+    names, sagemaker = settings.names, session.client("sagemaker")
+    release = read_settings(session, names.artifacts("release/settings.json"))
+    alarm = guards.alarm_name(release, "errors_5xx")
+    cloudwatch = session.client("cloudwatch")
+    eventually(lambda: cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"])
+    serves = sagemaker.describe_endpoint(EndpointName=names.endpoint)["EndpointConfigName"]
+    arn = register(settings, session, folder, "sixth")
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="9 answers with 5xx")
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+
+    def failed() -> bool:
+        told = next(ledger.releases(session.client("s3"), release))
+        return told.state == "failed" and told.facts["package_arn"] == arn
+
+    eventually(failed)
+    told = next(ledger.releases(session.client("s3"), release))
+    assert alarm in told.reason
+    assert sagemaker.describe_endpoint(EndpointName=names.endpoint)["EndpointConfigName"] == serves
+    assert alarm in {each["name"] for each in told.alarms}

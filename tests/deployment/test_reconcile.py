@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from contracts.names import PIN_KEY
-from contracts.release import ATTEMPT_KEY, ReleaseSettings
-from deployment import approve, deploy, outcome, reject
+from contracts.release import ATTEMPT_KEY, LEASE_KEY, LEDGER_PREFIX, ReleaseSettings
+from deployment import approve, deploy, lease, outcome, reject
 from deployment.outcome import Outcome
 from deployment.reconcile import reconcile
 
@@ -27,8 +27,10 @@ def settled(session: Any, settings: ReleaseSettings, plane: Any, *, ok: bool = T
 
 
 def objects(session: Any, settings: ReleaseSettings) -> set[str]:
+    """What is in the bucket beside the lease and the ledger, which stay."""
     answer = session.client("s3").list_objects_v2(Bucket=settings.names.artifact_bucket)
-    return {item["Key"] for item in answer.get("Contents", [])}
+    keys = {item["Key"] for item in answer.get("Contents", [])}
+    return {key for key in keys if key != LEASE_KEY and not key.startswith(LEDGER_PREFIX)}
 
 
 def test_nothing_approved_means_nothing_served(session: Any, settings: Any, plane: Any, calls: Any) -> None:
@@ -109,14 +111,14 @@ def test_what_serves_already_is_left_alone(session: Any, settings: Any, plane: A
     plane.register("a" * 64, "Approved")  # another package with the same bundle and image
     assert reconcile(session, settings).action == outcome.SERVING
     assert not {name for name in calls.names if not name.startswith(("Describe", "List", "Get"))}
-    assert len(calls.made) <= 14
+    assert len(calls.made) <= 22
 
 
 @pytest.mark.parametrize(
     ("change", "operations"),
     [
-        ({"instance_type": "ml.c5.xlarge"}, {"CreateModel", "CreateEndpointConfig", "UpdateEndpoint"}),
-        ({"capture_share": 0.25}, {"CreateModel", "CreateEndpointConfig", "UpdateEndpoint"}),
+        ({"instance_type": "ml.c5.xlarge"}, {"CreateEndpointConfig", "UpdateEndpoint"}),
+        ({"capture_share": 0.25}, {"CreateEndpointConfig", "UpdateEndpoint"}),
         ({"max_pixels": 1000}, {"CreateModel", "CreateEndpointConfig", "UpdateEndpoint"}),
         ({"strategy": "linear"}, set()),
         ({"bake_minutes": 3}, set()),
@@ -239,21 +241,95 @@ def test_rejecting_what_serves_brings_back_the_version_before(session: Any, sett
 # --- several at once --------------------------------------------------------------------------------------------------
 
 
-def test_another_run_creates_the_endpoint_first(session: Any, settings: Any, plane: Any) -> None:
-    plane.register(approval="Approved")
-    plane.before["CreateModel"] = lambda: reconcile(session, settings) and None
-    assert reconcile(session, settings).action == outcome.WAITING
-    assert len(plane.models) == len(plane.configs) == len(plane.endpoints) == 1
-
-
-def test_another_run_updates_the_endpoint_first(session: Any, settings: Any, plane: Any) -> None:
+@pytest.mark.parametrize("during", ["CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"])
+def test_of_two_at_once_one_acts_and_looks_once_more(
+    session: Any, settings: Any, plane: Any, calls: Any, during: str
+) -> None:
+    """While the first acts a newer package is approved, and its event starts a second run."""
     plane.register("a" * 64, "Approved")
-    settled(session, settings, plane)
-    plane.register("b" * 64, "Approved")
-    plane.before["UpdateEndpoint"] = lambda: reconcile(session, settings) and None
-    assert reconcile(session, settings).action == outcome.WAITING
+    if during == "UpdateEndpoint":
+        settled(session, settings, plane)
+        plane.register("b" * 64, "Approved")
+    second: list[Outcome] = []
+
+    def event() -> None:
+        plane.register("c" * 64, "Approved")
+        second.append(reconcile(session, settings))
+
+    plane.before[during] = event
+    calls.made.clear()
+    first = reconcile(session, settings)
+    assert first.action in (outcome.CREATED, outcome.UPDATED)
+    assert second[0].action == outcome.WAITING and "another run is at work" in second[0].message
+    assert len(calls.of("CreateEndpoint") + calls.of("UpdateEndpoint")) == 1
     plane.settle()
     assert settled(session, settings, plane).action == outcome.SERVING
+    assert plane.served_package().endswith("/" + str(len(plane.packages)))
+    assert len(plane.models) == len(plane.configs) == 1
+
+
+def test_what_came_while_a_run_acted_is_done_by_that_run(session: Any, settings: Any, plane: Any, calls: Any) -> None:
+    """The second run finds the lease held and leaves; the first does its work, too: here, another try of a person."""
+    plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    arn = plane.register("b" * 64, "Approved")
+    reconcile(session, settings)
+    plane.settle(ok=False)
+    waited: list[Outcome] = []
+    s3 = session.client("s3")
+
+    def person(**_: Any) -> None:
+        if not waited:
+            waited.append(Outcome(outcome.NONE, "", ""))
+            waited[0] = deploy(session, settings)
+
+    s3.meta.events.register("before-call.s3.PutObject", handler := lambda params, **_: _on_ledger(params, person))
+    try:
+        reconcile(session, settings)  # closes the failed release
+    finally:
+        s3.meta.events.unregister("before-call.s3.PutObject", handler)
+    assert waited[0].action == outcome.WAITING
+    assert len(calls.of("UpdateEndpoint")) == 2, "the person's retry was done by the run that held the lease"
+    plane.settle()
+    settled(session, settings, plane)
+    assert plane.served_package() == arn
+
+
+def _on_ledger(params: dict[str, Any], act: Callable[[], None]) -> None:
+    if LEDGER_PREFIX in params["url_path"]:
+        act()
+
+
+def test_somebody_without_a_lease_was_faster(session: Any, settings: Any, plane: Any) -> None:
+    """An update by hand, in the moment before ours: the release that was opened is closed, and the next run goes on."""
+    plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    arn = plane.register("b" * 64, "Approved")
+
+    def by_hand() -> None:
+        config = next(iter(plane.configs))
+        plane._update_endpoint({"EndpointName": settings.names.endpoint, "EndpointConfigName": config})
+
+    plane.before["UpdateEndpoint"] = by_hand
+    result = reconcile(session, settings)
+    assert result.action == outcome.WAITING and "another change was faster" in result.message
+    plane.settle()
+    assert settled(session, settings, plane).action == outcome.SERVING
+    assert plane.served_package() == arn
+
+
+def test_a_killed_run_holds_the_others_up_for_the_length_of_its_lease(
+    session: Any, settings: Any, plane: Any, calls: Any
+) -> None:
+    plane.register("a" * 64, "Approved")
+    calls.kill_after = 14
+    with pytest.raises(BaseException) as caught:
+        reconcile(session, settings)
+    assert type(caught.value).__name__ == "Killed"
+    calls.kill_after = 0
+    assert reconcile(session, settings).action == outcome.WAITING
+    plane.clock += lease.LASTS.total_seconds()
+    assert reconcile(session, settings).action == outcome.CREATED
 
 
 def test_cleaning_up_never_takes_what_a_new_roll_out_uses(session: Any, settings: Any, plane: Any) -> None:
@@ -370,6 +446,7 @@ def test_killed_after_any_call_the_next_run_ends_well(
                 raise
             killed = True
         calls.kill_after = 0
+        plane.clock += lease.LASTS.total_seconds()
         if killed:
             act()  # the event comes again, or the person types the command again
         assert settled(session, settings, plane).action == outcome.SERVING
@@ -390,7 +467,7 @@ def test_the_pin_wins_until_it_is_removed_or_its_package_rejected(session: Any, 
     first = plane.register("a" * 64, "Approved")
     second = plane.register("b" * 64, "Approved")
     deploy(session, settings, "1", reason="the demo")
-    assert objects(session, settings) == {PIN_KEY}
+    assert objects(session, settings) == {PIN_KEY, ATTEMPT_KEY}
     result = settled(session, settings, plane)
     assert result.pinned and plane.served_package() == first
     deploy(session, settings)

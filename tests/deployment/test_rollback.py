@@ -9,7 +9,7 @@ import pytest
 
 from contracts.errors import RefusedError, UsageError
 from contracts.names import PIN_KEY
-from deployment import aws, packages, reject, rollback
+from deployment import aws, lease, packages, reject, rollback
 from deployment.reconcile import reconcile
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -83,6 +83,7 @@ def test_killed_after_any_call_and_called_again(
                 raise
             killed = True
         calls.kill_after = 0
+        plane.clock += lease.LASTS.total_seconds()
         settle(session, settings, plane)  # whatever event comes in between
         assert plane.served_package()[-2:] in ("/3", "/1"), "never the one between, which is to go as well"
         rollback(session, settings, "1", "x")

@@ -13,7 +13,7 @@ from botocore.validate import ParamValidator
 
 from contracts.errors import SettingsError
 from contracts.settings import load
-from deployment import specs
+from deployment import scaling, specs
 from deployment.packages import Package
 
 PACKAGE = Package(
@@ -43,6 +43,7 @@ VARIATIONS: list[dict[str, Any]] = [
     {"network": {"subnets": ["subnet-1", "subnet-2"], "security_groups": ["sg-1"]}},
     {"kms_key_id": ""},
     {"image_url_hosts": ()},
+    {"serverless": {"memory_mb": 2048, "max_concurrency": 5}},
 ]
 
 
@@ -99,6 +100,15 @@ def test_a_volume_key_for_a_network_disk(settings: Any, kind: str) -> None:
             },
         ),
         ({"strategy": "rolling", "percent": 20}, "RollingUpdatePolicy", None),
+        (
+            {"strategy": "canary", "percent": 5, "termination_minutes": 10},
+            "BlueGreenUpdatePolicy",
+            {
+                "Type": "CANARY",
+                "WaitIntervalInSeconds": 600,
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 5},
+            },
+        ),
     ],
 )
 def test_every_strategy(settings: Any, change: dict[str, Any], policy: str, member: Any) -> None:
@@ -109,6 +119,36 @@ def test_every_strategy(settings: Any, change: dict[str, Any], policy: str, memb
     if member is not None:
         assert config[policy]["TrafficRoutingConfiguration"] == member
     assert 600 <= config[policy]["MaximumExecutionTimeoutInSeconds"] <= 28_800
+    if policy == "BlueGreenUpdatePolicy":
+        assert config[policy]["TerminationWaitInSeconds"] == changed.termination_minutes * 60
+
+
+@pytest.mark.parametrize("strategy", ["canary", "linear", "rolling", "all-at-once"])
+def test_every_strategy_is_guarded_by_the_alarms_that_are_named(settings: Any, strategy: str) -> None:
+    changed = dataclasses.replace(settings, strategy=strategy)
+    config: Any = specs.deployment_config(changed, ["one", "two"])
+    valid("UpdateEndpoint", {"EndpointName": "e", "EndpointConfigName": "c", "DeploymentConfig": config})
+    assert config["AutoRollbackConfiguration"] == {"Alarms": [{"AlarmName": "one"}, {"AlarmName": "two"}]}
+    assert "AutoRollbackConfiguration" not in specs.deployment_config(changed)
+
+
+def test_a_serverless_endpoint_has_neither_instances_nor_a_volume(settings: Any) -> None:
+    changed = dataclasses.replace(
+        settings, serverless={"memory_mb": 3072, "max_concurrency": 7}, fallback_instance_types=("ml.c5.xlarge",)
+    )
+    config: Any = specs.endpoint_config("m", changed)
+    assert config["ProductionVariants"] == [
+        {
+            "VariantName": "main",
+            "ModelName": "m",
+            "ServerlessConfig": {"MemorySizeInMB": 3072, "MaxConcurrency": 7},
+            "InitialVariantWeight": 1,
+        }
+    ]
+    assert "KmsKeyId" not in config
+    assert specs.instance_types(changed) == ("serverless",), "no machine can be missing"
+    assert specs.not_retained(changed) == [{"VariantPropertyType": "DataCaptureConfig"}]
+    assert scaling.wanted(dataclasses.replace(changed, max_instances=4)) is None
 
 
 def test_an_autoscaled_fleet_keeps_its_size(settings: Any) -> None:

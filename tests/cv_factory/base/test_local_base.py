@@ -77,7 +77,7 @@ def test_a_second_time_nothing_is_made(settings: Any, session: Any) -> None:
     ("more", "parts"),
     [
         ("serving: {max_pixels: 2000}", {"objects"}),
-        ("operations: {log_days: 7}", {"deployer"}),
+        ("operations: {log_days: 7}", {"deployer", "objects"}),
         ("network: {vpc: existing}", {"objects", "roles"}),
         ("network: {vpc: create}", {"network", "objects", "roles"}),
         ("tracking: {mlflow: 'arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/t'}", {"roles"}),

@@ -140,7 +140,11 @@ def test_refused_then_registered_then_known_then_served(factory: Path, capsys: p
     status = call(factory, capsys, "status", "--logs")
     assert "InService" in status.out
     listed = json.loads(call(factory, capsys, "status", "--releases", "--json").out)
-    assert [(each["version"], each["approval"], each["served"]) for each in listed] == [(1, "Approved", True)]
+    assert [(each["version"], each["approval"], each["served"]) for each in listed["packages"]] == [
+        (1, "Approved", True)
+    ]
+    (release,) = listed["releases"]
+    assert (release["version"], release["state"]) == (1, "succeeded") and release["bundle_hash"]
 
     # network.vpc is create: jobs and the served model are in the VPC that local up made.
     settings = load(factory / "factory.yaml", "local")

@@ -1,0 +1,281 @@
+"""Does a plan's actions, one by one. Killed after any call, the next run goes on: each action may be done twice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from contracts.release import ReleaseSettings
+from deployment import actions, aws, clock, ledger, log, observed, outcome, specs
+from deployment import attempt as attempts
+from deployment.actions import Action
+from deployment.attempt import Attempt
+from deployment.clients import Clients
+from deployment.goal import Candidate, Goal
+from deployment.lease import Lease
+from deployment.observed import Observed
+from deployment.outcome import Outcome
+from deployment.planner import Plan
+from deployment.watch import Watch
+
+
+class _Overtaken(Exception):
+    """Somebody else has changed the endpoint meanwhile: nothing more of this plan is right."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def execute(
+    clients: Clients, settings: ReleaseSettings, lease: Lease, goal: Goal, seen: Observed, plan: Plan
+) -> Outcome:
+    """Do the plan's actions.
+
+    Raises:
+        ClientError: a call was refused; the next run goes on from there.
+        LeaseLost: another run acts now.
+    """
+    return _Executor(clients, settings, lease, goal, seen, plan).run()
+
+
+def without_actions(settings: ReleaseSettings, goal: Goal, plan: Plan, status: str) -> Outcome:
+    """The answer of a run that had nothing to do."""
+    return Outcome(
+        action=plan.result,
+        message=plan.message,
+        endpoint=settings.names.endpoint,
+        endpoint_status=status,
+        package_arn=goal.package.arn if goal.package else "",
+        pinned=goal.pinned,
+        endpoint_config=plan.candidate.config_name if plan.candidate else "",
+        instance_type=plan.candidate.instance_type if plan.candidate else "",
+    )
+
+
+class _Executor:
+    def __init__(
+        self, clients: Clients, settings: ReleaseSettings, lease: Lease, goal: Goal, seen: Observed, plan: Plan
+    ) -> None:
+        self.clients = clients
+        self.settings = settings
+        self.lease = lease
+        self.goal = goal
+        self.seen = seen
+        self.plan = plan
+        self.attempt = seen.attempt
+        self.done: list[Action] = []
+        self.steady = False
+        self.watch = Watch(clients, settings, goal)
+        self.kinds: dict[str, Callable[[Action], None]] = {
+            actions.OPEN: self._open,
+            actions.CLOSE: self._close,
+            actions.FORGET: self._forget,
+            actions.CREATE_MODEL: self._create_model,
+            actions.CREATE_CONFIG: self._create_config,
+            actions.CREATE_ENDPOINT: self._create_endpoint,
+            actions.UPDATE_ENDPOINT: self._update_endpoint,
+            actions.DELETE_ENDPOINT: self._delete_endpoint,
+            actions.DELETE_CONFIG: self._delete_config,
+            actions.DELETE_MODEL: self._delete_model,
+            actions.CREATE_LOG_GROUP: self.watch.create_log_group,
+            actions.KEEP_LOGS: self.watch.keep_logs,
+            actions.PUT_FILTER: self.watch.put_filter,
+            actions.DELETE_FILTER: self.watch.delete_filter,
+            actions.PUT_ALARM: self.watch.put_alarm,
+            actions.PUT_LABEL_ALARM: self.watch.put_label_alarm,
+            actions.DELETE_ALARM: self.watch.delete_alarm,
+            actions.REGISTER_SCALING: self.watch.register_scaling,
+            actions.PUT_SCALING_POLICY: self.watch.put_scaling_policy,
+            actions.DEREGISTER_SCALING: self.watch.deregister_scaling,
+        }
+
+    def run(self) -> Outcome:
+        answer = without_actions(self.settings, self.goal, self.plan, self.plan.status)
+        for action in self.plan.actions:
+            self.lease.hold()
+            try:
+                self.kinds[action.kind](action)
+            except _Overtaken as other:
+                message = f"another change was faster: the endpoint is {other.status}"
+                answer = replace(answer, action=outcome.WAITING, message=message, endpoint_status=other.status)
+                break
+            self.done.append(action)
+            log.event("acted", action=action.kind, on=action.name, reason=action.reason)
+        removed = (a.name for a in self.done if a.kind in (actions.DELETE_CONFIG, actions.DELETE_MODEL))
+        return replace(
+            answer,
+            removed=tuple(removed),
+            release_id=self.attempt.release_id if self.attempt else "",
+            actions=tuple(action.to_json() for action in self.done),
+        )
+
+    # --- the release's records ----------------------------------------------------------------------------------------
+
+    def _open(self, action: Action) -> None:
+        """Note what is about to be done, before it is done."""
+        candidate, moment = self._candidate, clock.now()
+        resumed = self.seen.attempt if action.value else None
+        self.attempt = resumed or Attempt(
+            release_id=ledger.new_id(moment, candidate.config_name),
+            package_arn=self.goal.package.arn if self.goal.package else "",
+            endpoint_config=candidate.config_name,
+            instance_type=candidate.instance_type,
+            modified=self.seen.endpoint.modified if self.seen.endpoint else "",
+            tried=self.plan.tried,
+        )
+        if resumed is None:
+            attempts.write(self.clients.s3, self.settings, self.attempt)
+        ledger.append(
+            self.clients.s3, self.settings, self.attempt.release_id, ledger.OPENED, self._facts(action, candidate)
+        )
+
+    def _facts(self, action: Action, candidate: Candidate) -> dict[str, Any]:
+        package = self.goal.package
+        assert package is not None  # noqa: S101 (a release without a package is never planned)
+        return {
+            "environment": self.settings.env,
+            "endpoint": self.settings.names.endpoint,
+            "package_arn": package.arn,
+            "version": package.version,
+            "bundle_hash": package.bundle_hash,
+            "precision": package.precision,
+            "image": package.image,
+            "image_digests": {
+                "inference": package.inference_digest or package.image.partition("@")[2],
+                "training": package.training_digest,
+            },
+            "approved_by": package.approved_by,
+            "approval_reason": package.reason,
+            "pinned": self.goal.pinned,
+            "reason": action.reason,
+            "strategy": self.goal.strategy,
+            "plan": [each.to_json() for each in self.plan.actions],
+            "endpoint_config": candidate.config_name,
+            "instance_type": candidate.instance_type,
+            "no_capacity": list(self.plan.tried),
+            "before": self.seen.endpoint.config if self.seen.endpoint else "",
+        }
+
+    def _close(self, action: Action) -> None:
+        current = self.attempt
+        if current is None:
+            return
+        ledger.append(
+            self.clients.s3,
+            self.settings,
+            current.release_id,
+            action.value,
+            {"outcome": action.reason, "alarms": self._alarms(), "golden": None},
+        )
+        level = logging.ERROR if action.value == ledger.FAILED else logging.INFO
+        log.event(
+            "release-closed", level=level, release_id=current.release_id, state=action.value, reason=action.reason
+        )
+        if action.value == ledger.FAILED:
+            self.attempt = current.with_state(attempts.FAILED, action.reason)
+            attempts.write(self.clients.s3, self.settings, self.attempt)
+        else:
+            attempts.remove(self.clients.s3, self.settings)
+            self.attempt = None
+
+    def _alarms(self) -> list[dict[str, str]]:
+        """The guards' alarms as they were when the run looked."""
+        return [
+            {"name": name, "state": each.state, "since": each.since, "reason": each.reason}
+            for name, each in sorted(self.seen.monitor.alarms.items())
+        ]
+
+    def _forget(self, action: Action) -> None:
+        attempts.remove(self.clients.s3, self.settings)
+        self.attempt = None
+
+    def _started(self) -> None:
+        if self.attempt is None:
+            return
+        self.attempt = self.attempt.with_state(attempts.STARTED)
+        attempts.write(self.clients.s3, self.settings, self.attempt)
+        told = {"armed": list(self.watch.armed), "usual_labels": self.watch.usual}
+        ledger.append(self.clients.s3, self.settings, self.attempt.release_id, ledger.STARTED, told)
+
+    def _overtaken(self, status: str) -> _Overtaken:
+        """The release that was opened has not begun, and its plan is no longer right: it ends here."""
+        if self.attempt is not None and not self.attempt.failed:
+            reason = f"another change was faster: the endpoint is {status}"
+            self._close(Action(actions.CLOSE, self.attempt.release_id, reason, ledger.SUPERSEDED))
+        return _Overtaken(status)
+
+    # --- models, configurations, the endpoint -------------------------------------------------------------------------
+
+    @property
+    def _candidate(self) -> Candidate:
+        if self.plan.candidate is None:
+            raise AssertionError("a plan that serves nothing creates nothing")
+        return self.plan.candidate
+
+    def _create_model(self, action: Action) -> None:
+        aws.made(lambda: self.clients.sagemaker.create_model(**self._candidate.model))
+
+    def _create_config(self, action: Action) -> None:
+        aws.made(lambda: self.clients.sagemaker.create_endpoint_config(**self._candidate.config))
+
+    def _create_endpoint(self, action: Action) -> None:
+        made = aws.made(
+            lambda: self.clients.sagemaker.create_endpoint(
+                EndpointName=self.settings.names.endpoint,
+                EndpointConfigName=action.name,
+                Tags=specs.tags(self.settings),
+            )
+        )
+        if not made:
+            raise self._overtaken(self._status())
+        self._started()
+
+    def _update_endpoint(self, action: Action) -> None:
+        try:
+            self.clients.sagemaker.update_endpoint(
+                EndpointName=self.settings.names.endpoint,
+                EndpointConfigName=action.name,
+                RetainAllVariantProperties=True,
+                ExcludeRetainedVariantProperties=specs.not_retained(self.settings),
+                DeploymentConfig=specs.deployment_config(self.goal.rollout, self.watch.armed),
+                RetainDeploymentConfig=False,
+            )
+        except ClientError:
+            now = self._status()
+            if now == self.seen.status:
+                raise
+            raise self._overtaken(now) from None
+        self._started()
+
+    def _delete_endpoint(self, action: Action) -> None:
+        try:
+            self.clients.sagemaker.delete_endpoint(EndpointName=self.settings.names.endpoint)
+        except ClientError as error:
+            if not aws.is_missing(error) and self._status() == self.seen.status:
+                raise
+
+    def _delete_config(self, action: Action) -> None:
+        self._check_steady()
+        aws.gone(lambda: self.clients.sagemaker.delete_endpoint_config(EndpointConfigName=action.name))
+
+    def _delete_model(self, action: Action) -> None:
+        self._check_steady()
+        aws.gone(lambda: self.clients.sagemaker.delete_model(ModelName=action.name))
+
+    def _check_steady(self) -> None:
+        """Once, before the first is removed: somebody without a lease may have started an update by hand."""
+        if self.steady:
+            return
+        now = observed.endpoint(self.clients.sagemaker, self.settings)
+        if now is None or (now.status, now.config) != ("InService", self._candidate.config_name):
+            raise _Overtaken(now.status if now else "gone")
+        self.steady = True
+
+    def _status(self) -> str:
+        now = observed.endpoint(self.clients.sagemaker, self.settings)
+        return now.status if now else "gone"

@@ -1,0 +1,98 @@
+"""What is there: the endpoint, the release that is open, our models and configurations. Looks only, changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from contracts.release import ReleaseSettings
+from deployment import attempt, aws, monitor, scaling, specs
+from deployment.attempt import Attempt
+from deployment.monitor import Monitor
+from deployment.scaling import Scaling
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
+
+    from deployment.clients import Clients
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The endpoint, as DescribeEndpoint says it. ``modified`` is its LastModifiedTime."""
+
+    status: str
+    config: str
+    failure: str = ""
+    modified: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that a plan depends on.
+
+    Attributes:
+        endpoint: None: there is none.
+        attempt: the release that is open, or the last that failed.
+        configs: names of the endpoint configurations that the deployer made for this environment.
+        models: the same of models.
+        ours: whether the endpoint's configuration has a name that the deployer gives.
+        monitor: its alarms, metric filters and log group.
+        scaling: None: it is not scaled.
+    """
+
+    endpoint: Endpoint | None
+    attempt: Attempt | None
+    configs: frozenset[str]
+    models: frozenset[str]
+    ours: bool = True
+    monitor: Monitor = field(default_factory=Monitor)
+    scaling: Scaling | None = None
+
+    @property
+    def status(self) -> str:
+        return self.endpoint.status if self.endpoint else ""
+
+
+def observe(clients: Clients, settings: ReleaseSettings) -> Observed:
+    """Look at the endpoint first: what is listed after it is never older than it."""
+    found = endpoint(clients.sagemaker, settings)
+    return Observed(
+        endpoint=found,
+        attempt=attempt.read(clients.s3, settings),
+        configs=_ours(clients.sagemaker, settings, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
+        models=_ours(clients.sagemaker, settings, "list_models", "Models", "ModelName"),
+        ours=found is None or specs.is_ours(found.config, settings),
+        monitor=monitor.look(clients, settings),
+        scaling=scaling.look(clients.scaling, settings),
+    )
+
+
+def endpoint(sagemaker: SageMakerClient, settings: ReleaseSettings) -> Endpoint | None:
+    """The environment's endpoint now."""
+    try:
+        found: DescribeEndpointOutputTypeDef = sagemaker.describe_endpoint(EndpointName=settings.names.endpoint)
+    except ClientError as error:
+        if aws.is_missing(error):
+            return None
+        raise
+    modified = found.get("LastModifiedTime")
+    return Endpoint(
+        status=found["EndpointStatus"],
+        config=found.get("EndpointConfigName", ""),
+        failure=found.get("FailureReason", ""),
+        modified=modified.isoformat() if modified else "",
+    )
+
+
+def _ours(
+    sagemaker: SageMakerClient, settings: ReleaseSettings, operation: str, key: str, field: str
+) -> frozenset[str]:
+    pages = sagemaker.get_paginator(operation).paginate(  # type: ignore[call-overload]
+        NameContains=f"{settings.names.prefix}-", PaginationConfig={"PageSize": 100}
+    )
+    found = (item[field] for page in pages for item in page[key])
+    return frozenset(name for name in found if specs.is_ours(name, settings))

@@ -1,0 +1,300 @@
+"""What is due now: (goal, observed) -> actions, each with its reason. Pure: no call of AWS, no clock, no chance.
+
+A plan never waits and never looks ahead: while the endpoint is changing there is nothing to do, and its next event
+makes the next plan.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployment import attempt as attempts
+from deployment import outcome, watching
+from deployment.actions import (
+    CLOSE,
+    CREATE_CONFIG,
+    CREATE_ENDPOINT,
+    CREATE_MODEL,
+    DELETE_CONFIG,
+    DELETE_ENDPOINT,
+    DELETE_MODEL,
+    FORGET,
+    OPEN,
+    UPDATE_ENDPOINT,
+    Action,
+)  # fmt: skip
+from deployment.goal import Candidate, Goal
+from deployment.ledger import FAILED, SUCCEEDED, SUPERSEDED
+from deployment.observed import Endpoint, Observed
+
+#: The endpoint is changing; an event follows. Source: API reference, DescribeEndpoint, EndpointStatus.
+CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+#: What SageMaker says when it has no machine of a type. Source: SageMaker Developer Guide, "Troubleshoot Amazon
+#: SageMaker AI model deployments", and the error ResourceLimitExceeded of a quota.
+_NO_CAPACITY = re.compile(
+    r"insufficient\s*(instance)?\s*capacity|capacity.{0,40}(not available|unavailable|insufficient)"
+    r"|unable to provision|ResourceLimitExceeded|service limit",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is due.
+
+    Attributes:
+        result: what the run will answer when all actions are done, one of :data:`deployment.outcome.ACTIONS`.
+        message: the same as a sentence.
+        actions: in the order in which they are to be done.
+        candidate: what the actions lead to; None: nothing is to be served.
+        status: the endpoint's, once they are done.
+        tried: instance types of this roll-out that had no capacity.
+    """
+
+    result: str
+    message: str
+    actions: tuple[Action, ...] = ()
+    candidate: Candidate | None = None
+    status: str = ""
+    tried: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "result": self.result,
+            "message": self.message,
+            "actions": [action.to_json() for action in self.actions],
+            "endpoint_config": self.candidate.config_name if self.candidate else "",
+            "instance_type": self.candidate.instance_type if self.candidate else "",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the open release ended."""
+
+    state: str
+    reason: str
+
+
+def is_capacity(reason: str) -> bool:
+    """Does a failure's reason say that there was no machine of the type?"""
+    return _NO_CAPACITY.search(reason) is not None
+
+
+def verdict(seen: Observed) -> Verdict | None:
+    """How the open release ended; None: none is open, or it has not ended."""
+    open_, now = seen.attempt, seen.endpoint
+    if open_ is None or open_.failed:
+        return None
+    if now is None:
+        return Verdict(SUPERSEDED, "the endpoint was deleted") if open_.state == attempts.STARTED else None
+    if now.status in CHANGING:
+        return None
+    if now.config == open_.endpoint_config:
+        if now.status == "InService":
+            return Verdict(SUCCEEDED, "the endpoint serves it")
+        return Verdict(FAILED, now.failure or f"the endpoint is {now.status}, and no reason is given")
+    if open_.state == attempts.STARTED or now.modified != open_.modified:
+        return Verdict(FAILED, now.failure or f"the endpoint is {now.status} with the configuration {now.config}")
+    return None
+
+
+def plan(goal: Goal, seen: Observed, *, retry: bool = False) -> Plan:
+    """The actions that bring the endpoint one step nearer to the goal.
+
+    Args:
+        retry: a person asks for it: what failed is tried again, and a fallback instance type is left.
+    """
+    ended = verdict(seen)
+    closing: list[Action] = []
+    if ended is not None and seen.attempt is not None:
+        closing.append(Action(CLOSE, seen.attempt.release_id, ended.reason, ended.state))
+    return _Planner(goal, seen, ended, retry).plan(closing)
+
+
+class _Planner:
+    def __init__(self, goal: Goal, seen: Observed, ended: Verdict | None, retry: bool) -> None:
+        self.goal = goal
+        self.seen = seen
+        self.retry = retry
+        self.open = seen.attempt if ended is None and seen.attempt and not seen.attempt.failed else None
+        failed = seen.attempt is not None and (seen.attempt.failed or (ended is not None and ended.state == FAILED))
+        self.failed = seen.attempt if failed else None
+        self.failure = ended.reason if ended is not None else seen.attempt.reason if seen.attempt else ""
+
+    def plan(self, closing: list[Action]) -> Plan:
+        goal, now = self.goal, self.seen.endpoint
+        if not goal.candidates:
+            left = f"; the endpoint stays as it is ({now.status})" if now else ""
+            return Plan(
+                outcome.NONE,
+                f"no package is approved{left}{self._note()}",
+                (*closing, *self._forgotten_for_good(), *self._unbegun(None), *watching.when_gone(self.seen)),
+                status=self.seen.status,
+            )
+        found = self._toward(now)
+        return Plan(
+            found.result,
+            found.message + self._note(),
+            (*closing, *self._forgotten(found), *found.actions),
+            found.candidate,
+            found.status,
+            found.tried,
+        )
+
+    def _toward(self, now: Endpoint | None) -> Plan:
+        if now is None:
+            return self._begin(CREATE_ENDPOINT, "there is no endpoint")
+        if now.status in CHANGING:
+            return self._nothing(outcome.WAITING, f"the endpoint is {now.status}", self._first)
+        if now.status == "Failed":
+            return self._after_failed_creation(now)
+        if now.status != "InService":
+            why = now.failure or "no reason given"
+            return self._nothing(
+                outcome.BLOCKED, f"the endpoint is {now.status}: {why}. A person has to decide", self._first
+            )
+        served = self.goal.serving(now.config)
+        if served is not None and not (self.retry and served is not self._first):
+            return self._serving(served)
+        if served is not None:
+            return self._begin(UPDATE_ENDPOINT, f"a person asks for {self._first.instance_type} again")
+        if self._is_blocked():
+            return self._nothing(
+                outcome.FAILED,
+                f"the roll-out of {self._label} failed and was rolled back: {self.failure or 'no reason given'}."
+                " Reject it, or try again with cv-factory deploy",
+                self._first,
+            )
+        by_hand = "" if self.seen.ours else ", which the deployer did not make"
+        return self._begin(UPDATE_ENDPOINT, f"the endpoint serves the configuration {now.config}{by_hand}")
+
+    # --- the cases ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, kind: str, why: str) -> Plan:
+        """Create or update the endpoint, with what that needs."""
+        chosen, tried = self._choice()
+        if chosen is None:
+            types = ", ".join(tried)
+            return self._nothing(
+                outcome.FAILED,
+                f"there is no capacity for {self._label} on {types}: {self.failure}. Try again with cv-factory deploy",
+                self._first,
+            )
+        label = self._label
+        actions = [*self._unbegun(chosen)]
+        resumed = self.open.release_id if self.open and self.open.endpoint_config == chosen.config_name else ""
+        actions.append(Action(OPEN, chosen.config_name, f"{label} is desired, and {why}", resumed))
+        if chosen.model_name not in self.seen.models:
+            actions.append(Action(CREATE_MODEL, chosen.model_name, f"the bundle and image of {label}"))
+        if chosen.config_name not in self.seen.configs:
+            actions.append(Action(CREATE_CONFIG, chosen.config_name, f"serves {label} on {chosen.instance_type}"))
+        if kind == UPDATE_ENDPOINT:
+            actions += watching.before_update(self.goal, self.seen)
+        actions.append(Action(kind, chosen.config_name, why))
+        fallback = f" on {chosen.instance_type}, as {', '.join(tried)} had no capacity" if tried else ""
+        if kind == CREATE_ENDPOINT:
+            message = f"the endpoint is being created with {label}{fallback}"
+            return Plan(outcome.CREATED, message, tuple(actions), chosen, "Creating", tried)
+        message = f"the endpoint is being updated to {label} ({self.goal.strategy}){fallback}"
+        return Plan(outcome.UPDATED, message, tuple(actions), chosen, "Updating", tried)
+
+    def _after_failed_creation(self, now: Endpoint) -> Plan:
+        """A Failed endpoint serves nothing and can only be deleted (API reference, DescribeEndpoint)."""
+        served = self.goal.serving(now.config)
+        chosen, tried = self._choice()
+        another = self._mine() and is_capacity(self.failure) and chosen is not None
+        if served is not None and not self.retry and not another:
+            return self._nothing(
+                outcome.FAILED,
+                f"the endpoint could not be created with {self._label}: {now.failure or 'no reason given'}."
+                " cv-factory deploy tries again",
+                served,
+            )
+        why = "it has failed, serves nothing, and can only be removed"
+        return Plan(
+            outcome.REMOVED,
+            "the failed endpoint is being removed; then it is created again",
+            (Action(DELETE_ENDPOINT, "", why),),
+            chosen or self._first,
+            "Deleting",
+            tried,
+        )
+
+    def _serving(self, served: Candidate) -> Plan:
+        """Repair what was removed by hand, and remove what nothing uses any more."""
+        actions: list[Action] = [*self._unbegun(None)]
+        if served.model_name not in self.seen.models:
+            actions.append(Action(CREATE_MODEL, served.model_name, "the endpoint uses it, and it is gone"))
+        if served.config_name not in self.seen.configs:
+            actions.append(Action(CREATE_CONFIG, served.config_name, "the endpoint uses it, and it is gone"))
+        actions += watching.while_serving(self.goal, self.seen)
+        why = f"nothing uses it since {self._label} is served"
+        actions += [Action(DELETE_CONFIG, each, why) for each in sorted(self.seen.configs - {served.config_name})]
+        actions += [Action(DELETE_MODEL, each, why) for each in sorted(self.seen.models - {served.model_name})]
+        fallback = "" if served is self._first else f" on {served.instance_type}, not on {self._first.instance_type}"
+        return Plan(
+            outcome.SERVING, f"the endpoint serves {self._label}{fallback}", tuple(actions), served, "InService"
+        )
+
+    def _nothing(self, result: str, message: str, candidate: Candidate) -> Plan:
+        return Plan(result, message, (), candidate, self.seen.status)
+
+    # --- small things -------------------------------------------------------------------------------------------------
+
+    @property
+    def _first(self) -> Candidate:
+        return self.goal.candidates[0]
+
+    @property
+    def _label(self) -> str:
+        return self.goal.package.label if self.goal.package else "nothing"
+
+    def _note(self) -> str:
+        return f" ({self.goal.note})" if self.goal.note else ""
+
+    def _mine(self) -> bool:
+        """Was the failed roll-out one of this goal?"""
+        return self.failed is not None and self.goal.serving(self.failed.endpoint_config) is not None
+
+    def _is_blocked(self) -> bool:
+        """The goal failed, nobody asks for another try, and no other instance type may help."""
+        if not self._mine() or self.retry:
+            return False
+        return not is_capacity(self.failure) or self._choice()[0] is None
+
+    def _choice(self) -> tuple[Candidate | None, tuple[str, ...]]:
+        """The candidate to roll out and the types before it that had no capacity; None: all of them had none."""
+        if self.open is not None and self.goal.serving(self.open.endpoint_config) is not None:
+            return self.goal.serving(self.open.endpoint_config), self.open.tried
+        if self.failed is None or not self._mine() or self.retry or not is_capacity(self.failure):
+            return self._first, ()
+        tried = (*self.failed.tried, self.failed.instance_type)
+        left = (each for each in self.goal.candidates if each.instance_type not in tried)
+        return next(left, None), tried
+
+    def _unbegun(self, chosen: Candidate | None) -> list[Action]:
+        """Close a release that was opened and never begun, unless it is the one to go on with."""
+        if self.open is None or self.seen.status in CHANGING:
+            return []
+        if chosen is not None and chosen.config_name == self.open.endpoint_config:
+            return []
+        return [Action(CLOSE, self.open.release_id, "another package is desired before it began", SUPERSEDED)]
+
+    def _forgotten_for_good(self) -> list[Action]:
+        if self.failed is None:
+            return []
+        return [Action(FORGET, self.failed.release_id, "nothing is desired any more")]
+
+    def _forgotten(self, found: Plan) -> list[Action]:
+        """A failure is forgotten when a person asks again, when another package is desired, and when all is well."""
+        if self.failed is None:
+            return []
+        if self._mine() and not self.retry and found.result != outcome.SERVING:
+            return []
+        why = "another package is desired"
+        if self._mine():
+            why = "a person asks for it again" if self.retry else "the endpoint serves what is desired"
+        return [Action(FORGET, self.failed.release_id, why)]
