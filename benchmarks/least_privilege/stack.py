@@ -40,7 +40,7 @@ aws: {{region: {REGION}, account_id: "{ACCOUNT}"}}
 data: {{source: "s3://{PHOTOS}/solar", protocol: random, test_share: 0.4}}
 training: {{recipe: "benchmarks.least_privilege.recipe:Tiny", max_minutes: 10, seed: 0}}
 gate: {{min: {{balanced_accuracy: 0.0}}, max: {{latency_ms: 1000}}, champion_margin: 1.0}}
-serving: {{capture_share: 0.25}}
+serving: {{capture_share: 0.25, max_instances: 2}}
 release: {{strategy: all-at-once, bake_minutes: 0}}
 operations: {{email: ml@example.com, log_days: 30}}
 network: {{vpc: create, nat: true}}

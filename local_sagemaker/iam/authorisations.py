@@ -409,6 +409,31 @@ def _encrypted_with(action: str, member: str) -> Callable[[ApiRequest, Platform]
     return more
 
 
+def _scaling(request: ApiRequest, platform: Platform) -> list[Needed]:
+    """What autoscaling of an endpoint asks of who sets it up.
+
+    Source: SageMaker Developer Guide, "Auto scaling prerequisites".
+    """
+    kind, _, rest = str(request.parameters.get("ResourceId", "")).partition("/")
+    if request.parameters.get("ServiceNamespace") != "sagemaker" or kind != "endpoint":
+        return []
+    base = f"{request.region}:{platform.account_id}"
+    endpoint = f"arn:aws:sagemaker:{base}:endpoint/{rest.partition('/')[0].lower()}"
+    if request.operation == "RegisterScalableTarget":
+        linked = f"arn:aws:iam::{platform.account_id}:role/aws-service-role/{_SCALING}/{_SCALING_ROLE}"
+        return [
+            Needed("sagemaker:DescribeEndpoint", endpoint),
+            Needed("sagemaker:UpdateEndpointWeightsAndCapacities", endpoint),
+            Needed("iam:CreateServiceLinkedRole", linked, {"iam:awsservicename": _SCALING}),
+        ]
+    alarm = f"arn:aws:cloudwatch:{base}:alarm:TargetTracking-{request.parameters['ResourceId']}-AlarmHigh"
+    verbs = ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")
+    return [Needed(f"cloudwatch:{verb}", alarm) for verb in verbs]
+
+
+_SCALING = "sagemaker.application-autoscaling.amazonaws.com"
+_SCALING_ROLE = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+
 #: What else a call needs of the caller. Source: SageMaker Developer Guide, "Amazon SageMaker AI API Permissions:
 #: Actions, Permissions, and Resources Reference" (kms:CreateGrant where a volume has a key); ECR User Guide,
 #: "Encryption at rest" (kms:CreateGrant and kms:DescribeKey of who makes a repository).
@@ -418,4 +443,6 @@ _MORE: dict[str, Callable[[ApiRequest, Platform], list[Needed]]] = {
     "sagemaker:CreateTransformJob": _encrypted_with("kms:CreateGrant", "VolumeKmsKeyId"),
     "sagemaker:CreateEndpointConfig": _encrypted_with("kms:CreateGrant", "KmsKeyId"),
     "ecr:CreateRepository": _encrypted_with("kms:CreateGrant", "kmsKey"),
+    "application-autoscaling:RegisterScalableTarget": _scaling,
+    "application-autoscaling:PutScalingPolicy": _scaling,
 }

@@ -40,23 +40,21 @@ locals {
   in_network = local.settings.network.vpc != "none"
   tracked    = local.tracking_server_arn != ""
 
-  actors = merge(
-    {
-      pipeline = { what = "Runs the pipeline's steps", trust = "trust-sagemaker", policies = ["pipeline"] }
-      job      = { what = "Processing and training jobs", trust = "trust-sagemaker", policies = concat(["job"], local.in_place ? ["source"] : [], local.in_network ? ["network"] : [], local.tracked ? ["tracking"] : []) }
-      endpoint = { what = "The model's container", trust = "trust-sagemaker", policies = concat(["endpoint"], local.in_network ? ["network"] : []) }
-      deployer = { what = "Rolls out what is approved", trust = "trust-lambda", policies = ["deployer"] }
-      owner    = { what = "Approves, rejects, rolls back", trust = "trust-owner", policies = ["owner"] }
-    },
-    local.make_tracking ? {
-      tracking = { what = "The MLflow tracking server", trust = "trust-sagemaker", policies = ["tracking-server"] }
-    } : {},
-    local.with_github ? {
-      github-plan    = { what = "Workflows: plans the base; reads, writes nothing", trust = "trust-github-plan", policies = concat(["github-plan"], local.in_network ? ["github-plan-network"] : []) }
-      github-apply   = { what = "Workflows: applies the base", trust = "trust-github", policies = concat(["github-apply", "github-plan"], local.in_network ? ["github-apply-network", "github-plan-network"] : []) }
-      github-release = { what = "Workflows: pushes images, starts the pipeline", trust = "trust-github", policies = ["github-release"] }
-    } : {},
-  )
+  # What plan and apply read. Apart from apply's own, because a role's inline policies have 10,240 characters at most.
+  readings = concat(["github-plan"], local.in_network ? ["github-plan-network"] : [])
+
+  # when: whether the role is made at all. shared: policies that several roles have.
+  actors = {
+    pipeline       = { when = true, what = "Runs the pipeline's steps", trust = "trust-sagemaker", policies = ["pipeline"], shared = [] }
+    job            = { when = true, what = "Processing and training jobs", trust = "trust-sagemaker", policies = concat(["job"], local.in_place ? ["source"] : [], local.in_network ? ["network"] : [], local.tracked ? ["tracking"] : []), shared = [] }
+    endpoint       = { when = true, what = "The model's container", trust = "trust-sagemaker", policies = concat(["endpoint"], local.in_network ? ["network"] : []), shared = [] }
+    deployer       = { when = true, what = "Rolls out what is approved", trust = "trust-lambda", policies = ["deployer"], shared = [] }
+    owner          = { when = true, what = "Approves, rejects, rolls back", trust = "trust-owner", policies = ["owner"], shared = [] }
+    tracking       = { when = local.make_tracking, what = "The MLflow tracking server", trust = "trust-sagemaker", policies = ["tracking-server"], shared = [] }
+    github-plan    = { when = local.with_github, what = "Workflows: plans the base; reads, writes nothing", trust = "trust-github-plan", policies = [], shared = local.readings }
+    github-apply   = { when = local.with_github, what = "Workflows: applies the base", trust = "trust-github", policies = concat(["github-apply"], local.in_network ? ["github-apply-network"] : []), shared = local.readings }
+    github-release = { when = local.with_github, what = "Workflows: pushes images, starts the pipeline", trust = "trust-github", policies = ["github-release"], shared = [] }
+  }
 }
 
 module "identity" {
@@ -76,7 +74,15 @@ module "identity" {
         }]
       }) : templatefile("${local.policies_folder}/${role.trust}.json", local.more_places)
       policies = { for name in role.policies : name => templatefile("${local.policies_folder}/${name}.json", local.more_places) }
-    } if try(local.existing["${actor}_role"], null) == null
+      shared   = role.shared
+    } if role.when && try(local.existing["${actor}_role"], null) == null
+  }
+  shared_policies = {
+    for name in local.with_github ? local.readings : [] : name => {
+      name        = "${local.names.prefix}-${name}"
+      description = "What a plan of the base reads"
+      document    = templatefile("${local.policies_folder}/${name}.json", local.more_places)
+    }
   }
   boundary = {
     name     = "${local.names.prefix}-boundary"

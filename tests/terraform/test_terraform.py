@@ -50,6 +50,8 @@ TERRAFORM_ONLY = {
     "aws_ecr_lifecycle_policy": "the local registry holds manifests, no layers",
     "aws_ecr_repository_policy": "no other account reaches a laptop",
     "aws_sagemaker_model_package_group_policy": "no other account reaches a laptop",
+    "aws_iam_policy": "nobody but this account's owner is on a laptop: no boundary, no roles of people and workflows",
+    "aws_iam_role_policy_attachment": "as aws_iam_policy",
     "aws_iam_openid_connect_provider": "GitHub does not reach a laptop",
     "aws_route_table": "on loopback nothing is routed",
     "aws_route_table_association": "as aws_route_table",

@@ -149,7 +149,7 @@ run "no_tracking_server_unless_asked_for" {
     environment = "dev"
   }
   assert {
-    condition     = length(aws_sagemaker_mlflow_tracking_server.this) == 0 && length(module.tracking_role) == 0
+    condition     = length(aws_sagemaker_mlflow_tracking_server.this) == 0 && !contains(keys(module.identity.arns), "tracking")
     error_message = "It costs by the hour."
   }
 }

@@ -1,5 +1,5 @@
-# The roles of one environment, each with inline policies and no others, the boundary that limits all of them, and
-# GitHub's identity provider.
+# The roles of one environment, each with inline policies and with what several of them share, and no others; the boundary
+# that limits all of them; GitHub's identity provider.
 
 locals {
   boundary_arn = var.permissions_boundary == null ? one(aws_iam_policy.boundary[*].arn) : var.permissions_boundary
@@ -9,6 +9,25 @@ locals {
       for name, policy in role.policies : "${actor}/${name}" => { actor = actor, name = name, policy = policy }
     }
   ]...)
+
+  attachments = merge([
+    for actor, role in var.roles : { for name in role.shared : "${actor}/${name}" => { actor = actor, name = name } }
+  ]...)
+}
+
+resource "aws_iam_policy" "shared" {
+  for_each = var.shared_policies
+
+  name        = each.value.name
+  description = each.value.description
+  policy      = jsonencode(jsondecode(each.value.document))
+}
+
+resource "aws_iam_role_policy_attachment" "shared" {
+  for_each = local.attachments
+
+  role       = aws_iam_role.this[each.value.actor].name
+  policy_arn = aws_iam_policy.shared[each.value.name].arn
 }
 
 resource "aws_iam_policy" "boundary" {

@@ -1,7 +1,7 @@
 output "arns" {
   description = "Actor -> ARN of the role that was made for it, once its policies stand."
   value       = { for actor, role in aws_iam_role.this : actor => role.arn }
-  depends_on  = [aws_iam_role_policy.this]
+  depends_on  = [aws_iam_role_policy.this, aws_iam_role_policy_attachment.shared]
 }
 
 output "boundary_arn" {

@@ -1,10 +1,11 @@
 variable "roles" {
-  description = "Actor -> its role: name, description, trust policy (JSON) and inline policies (name -> JSON)."
+  description = "Actor -> its role: name, description, trust policy (JSON), inline policies (name -> JSON), names of shared ones."
   type = map(object({
     name        = string
     description = string
     trust       = string
     policies    = map(string)
+    shared      = list(string)
   }))
   nullable = false
 
@@ -22,8 +23,24 @@ variable "roles" {
   }
   validation {
     # IAM User Guide, "IAM and AWS STS quotas": all inline policies of a role together, without white space.
-    condition     = alltrue([for role in values(var.roles) : sum(concat([0], [for policy in values(role.policies) : length(jsonencode(jsondecode(policy)))])) <= 10240])
+    condition     = alltrue([for role in values(var.roles) : sum(concat([0], [for policy in values(role.policies) : try(length(jsonencode(jsondecode(policy))), 0)])) <= 10240])
     error_message = "The inline policies of a role have at most 10,240 characters together."
+  }
+}
+
+variable "shared_policies" {
+  description = "Name -> a policy that several roles have: its name in the account, description and document (JSON)."
+  type = map(object({
+    name        = string
+    description = string
+    document    = string
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for policy in values(var.shared_policies) : can(jsondecode(policy.document).Statement) && try(length(jsonencode(jsondecode(policy.document))), 0) <= 6144])
+    error_message = "A shared policy must be a policy document in JSON of at most 6,144 characters."
   }
 }
 
@@ -36,7 +53,7 @@ variable "boundary" {
   nullable = false
 
   validation {
-    condition     = can(jsondecode(var.boundary.document).Statement) && length(jsonencode(jsondecode(var.boundary.document))) <= 6144
+    condition     = can(jsondecode(var.boundary.document).Statement) && try(length(jsonencode(jsondecode(var.boundary.document))), 0) <= 6144
     error_message = "The boundary must be a policy document in JSON of at most 6,144 characters."
   }
 }
