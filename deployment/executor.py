@@ -19,7 +19,7 @@ from deployment.goal import Candidate, Goal
 from deployment.lease import Lease
 from deployment.observed import Observed
 from deployment.outcome import Outcome
-from deployment.planner import Plan
+from deployment.planner import Plan, is_capacity
 from deployment.watch import Watch
 
 
@@ -31,6 +31,10 @@ class _Overtaken(Exception):
         self.status = status
 
 
+class NoCapacity(Exception):
+    """SageMaker refused the instance type at once. The release is closed; another plan may have another type."""
+
+
 def execute(
     clients: Clients, settings: ReleaseSettings, lease: Lease, goal: Goal, seen: Observed, plan: Plan
 ) -> Outcome:
@@ -39,6 +43,7 @@ def execute(
     Raises:
         ClientError: a call was refused; the next run goes on from there.
         LeaseLost: another run acts now.
+        NoCapacity: plan again.
     """
     return _Executor(clients, settings, lease, goal, seen, plan).run()
 
@@ -224,13 +229,17 @@ class _Executor:
         aws.made(lambda: self.clients.sagemaker.create_endpoint_config(**self._candidate.config))
 
     def _create_endpoint(self, action: Action) -> None:
-        made = aws.made(
-            lambda: self.clients.sagemaker.create_endpoint(
-                EndpointName=self.settings.names.endpoint,
-                EndpointConfigName=action.name,
-                Tags=specs.tags(self.settings),
+        try:
+            made = aws.made(
+                lambda: self.clients.sagemaker.create_endpoint(
+                    EndpointName=self.settings.names.endpoint,
+                    EndpointConfigName=action.name,
+                    Tags=specs.tags(self.settings),
+                )
             )
-        )
+        except ClientError as error:
+            self._check_capacity(error)
+            raise
         if not made:
             raise self._overtaken(self._status())
         self._started()
@@ -245,12 +254,20 @@ class _Executor:
                 DeploymentConfig=specs.deployment_config(self.goal.rollout, self.watch.armed),
                 RetainDeploymentConfig=False,
             )
-        except ClientError:
+        except ClientError as error:
+            self._check_capacity(error)
             now = self._status()
             if now == self.seen.status:
                 raise
             raise self._overtaken(now) from None
         self._started()
+
+    def _check_capacity(self, error: ClientError) -> None:
+        """A quota of nothing, or no machine, said at once: the release has failed, as if it had been said later."""
+        if self.attempt is None or not is_capacity(str(error)):
+            return
+        self._close(Action(actions.CLOSE, self.attempt.release_id, str(error), ledger.FAILED))
+        raise NoCapacity from error
 
     def _delete_endpoint(self, action: Action) -> None:
         try:

@@ -16,13 +16,14 @@ from contracts.release import ReleaseSettings
 from deployment import executor, goal, lease, log, observed, outcome, packages, planner
 from deployment.aws import Session
 from deployment.clients import Clients
+from deployment.executor import NoCapacity
 from deployment.goal import Goal
 from deployment.lease import Lease, LeaseLost
 from deployment.observed import Observed
 from deployment.outcome import Outcome
 from deployment.planner import Plan
 
-#: Looks of one run; each further one was asked for by somebody who found it at work.
+#: Looks of one run; each further one is for another instance type, or for somebody who found it at work.
 _ROUNDS = 10
 
 
@@ -82,12 +83,16 @@ def _while_asked(clients: Clients, settings: ReleaseSettings, held: Lease, *, re
     for _ in range(_ROUNDS):
         wanted, seen, plan = look(clients, settings, retry=retry, at_once=at_once)
         if plan.actions:
-            answer = executor.execute(clients, settings, held, wanted, seen, plan)
+            try:
+                answer = executor.execute(clients, settings, held, wanted, seen, plan)
+            except NoCapacity:
+                retry = False
+                continue
         elif answer is None:
             answer = executor.without_actions(settings, wanted, plan, seen.status)
         mark = held.give_back()
         if not mark:
             return answer
         retry, at_once = mark == lease.RETRY, False
-    assert answer is not None  # noqa: S101 (there is at least one round)
-    return answer
+    held.give_back(anyway=True)
+    return answer or executor.without_actions(settings, wanted, plan, seen.status)

@@ -13,6 +13,7 @@ from contracts.release import LEDGER_PREFIX
 from deployment import deploy, ledger, reject
 from deployment.ledger import Release
 from deployment.reconcile import reconcile
+from tests.deployment.conftest import ApiError
 
 OWNER = "arn:aws:sts::111122223333:assumed-role/widgets-dev-owner/jane"
 
@@ -124,3 +125,46 @@ def test_a_fallback_type_is_said_in_outcome_and_ledger(session: Any, settings: A
         "succeeded", "ml.c5.xlarge", ["ml.m5.xlarge"],
     )  # fmt: skip
     assert first.state == "failed" and "InsufficientInstanceCapacity" in first.reason
+
+
+@pytest.mark.parametrize("operation", ["CreateEndpoint", "UpdateEndpoint"])
+def test_a_type_that_is_refused_at_once_is_followed_by_the_next(
+    session: Any, settings: Any, plane: Any, calls: Any, operation: str
+) -> None:
+    """A quota of zero is an error of the call, not a failure of the endpoint: the same run takes the next type."""
+    changed = dataclasses.replace(settings, fallback_instance_types=("ml.c5.xlarge",))
+    plane.register("a" * 64, "Approved")
+    if operation == "UpdateEndpoint":
+        for _ in range(2):
+            reconcile(session, changed)
+            plane.settle()
+        reconcile(session, changed)
+        plane.register("b" * 64, "Approved")
+
+    def refuse() -> None:
+        raise ApiError(
+            "The account-level service limit 'ml.m5.xlarge for endpoint usage' is 0 Instances", "ResourceLimitExceeded"
+        )
+
+    plane.before[operation] = refuse
+    result = reconcile(session, changed)
+    assert result.instance_type == "ml.c5.xlarge" and "as ml.m5.xlarge had no capacity" in result.message
+    plane.settle()
+    assert reconcile(session, changed).action == "serving"
+    last, first = list(releases(session, changed))[:2]
+    assert (last.state, first.state) == ("succeeded", "failed") and "ResourceLimitExceeded" in first.reason
+
+
+def test_when_no_type_is_left_a_person_has_to_ask(session: Any, settings: Any, plane: Any, calls: Any) -> None:
+    plane.register("a" * 64, "Approved")
+
+    def refuse() -> None:
+        raise ApiError(
+            "The account-level service limit 'ml.m5.xlarge for endpoint usage' is 0", "ResourceLimitExceeded"
+        )
+
+    plane.before["CreateEndpoint"] = refuse
+    result = reconcile(session, settings)
+    assert result.action == "failed" and "there is no capacity for version 1 on ml.m5.xlarge" in result.message
+    assert reconcile(session, settings).action == "failed" and len(calls.of("CreateEndpoint")) == 1
+    assert deploy(session, settings).action == "created"

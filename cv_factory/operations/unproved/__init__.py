@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cv_factory.operations.unproved import account, definition, endpoint, jobs, network, registry
+from cv_factory.operations.unproved import account, definition, endpoint, jobs, network, registry, release
 from cv_factory.operations.unproved.check import ByHand, Check, Use
 
 #: Title of a section -> its lines, in the order of the page.
 SECTIONS: dict[str, tuple[Check | ByHand, ...]] = {
-    module.TITLE: module.ROWS for module in (definition, jobs, network, registry, endpoint, account)
+    module.TITLE: module.ROWS for module in (definition, jobs, network, registry, endpoint, release, account)
 }
 #: Group -> the instances of what its checks share.
 SHARED: dict[str, tuple[Use, ...]] = {endpoint.GROUP: endpoint.SHARED}

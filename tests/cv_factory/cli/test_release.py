@@ -1,0 +1,83 @@
+"""What a release owner reads: what is due, and what was released. Against plain moto, which deploys at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts import settings
+from cv_factory.operations.base import release as base
+from tests.cv_factory.cli.conftest import Call
+from tests.cv_factory.helpers import Cloud
+
+BUCKET = "shapes-dev-artifacts-123456789012"
+
+
+@pytest.fixture
+def approved(aws: Cloud, folder: Path) -> str:
+    """The base's objects, and a package that somebody has approved; its ARN."""
+    found = settings.load(folder / "factory.yaml", "dev")
+    s3, sagemaker = aws.client("s3"), aws.client("sagemaker")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.region})
+    for key, body in base.objects(found).items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    sagemaker.create_model_package_group(ModelPackageGroupName="shapes-dev")
+    arn: str = sagemaker.create_model_package(
+        ModelPackageGroupName="shapes-dev",
+        ModelApprovalStatus="Approved",
+        InferenceSpecification={
+            "Containers": [
+                {
+                    "Image": found.names.image(found.names.inference_repository, digest="sha256:" + "1" * 64),
+                    "ModelDataUrl": f"s3://{BUCKET}/packages/{'c' * 64}/model.tar.gz",
+                }
+            ],
+            "SupportedContentTypes": ["image/png"],
+            "SupportedResponseMIMETypes": ["application/json"],
+        },
+    )["ModelPackageArn"]
+    return arn
+
+
+def test_plan_says_what_is_due_and_does_nothing(aws: Cloud, call: Call, approved: str) -> None:
+    answer = call("--env", "dev", "plan")
+    assert answer.code == 0, answer.err
+    lines = [line.strip() for line in answer.out.splitlines()]
+    assert lines[1:3] == ["desired: version 1 (Approved)", "endpoint shapes-dev: none yet"]
+    assert lines[3].startswith("1. open-release shapes-dev-") and "there is no endpoint" in lines[3]
+    assert [line.split()[1] for line in lines[3:7]] == [
+        "open-release", "create-model", "create-endpoint-config", "create-endpoint",
+    ]  # fmt: skip
+    assert lines[7] == "then: the endpoint is being created with version 1"
+    assert "Now: cv-factory --env dev deploy" in answer.out or "Now: cv-factory deploy --env dev" in answer.out
+    assert aws.client("sagemaker").list_endpoints()["Endpoints"] == []
+    assert aws.keys(BUCKET, "release/") == ["release/no-champion/none.json", "release/settings.json"]
+
+
+def test_plan_for_machines(aws: Cloud, call: Call, approved: str) -> None:
+    found = call("--env", "dev", "plan", "--json").document["release"]
+    assert found["desired"] == {"model_package_arn": approved, "version": 1}
+    assert (found["pinned"], found["endpoint"], found["open_release"]) == (False, None, None)
+    assert (found["result"], found["instance_type"]) == ("created", "ml.m5.xlarge")
+    assert all(set(action) == {"action", "name", "reason"} for action in found["actions"])
+
+
+def test_what_was_released_is_listed_newest_first(aws: Cloud, call: Call, approved: str) -> None:
+    assert call("--env", "dev", "deploy").code == 0
+    assert call("--env", "dev", "plan", "--json").document["release"]["open_release"]["state"] == "started"
+    assert call("--env", "dev", "deploy").code == 0  # sees that it serves, and closes the release
+    answer = call("--env", "dev", "status", "--releases")
+    assert answer.code == 0
+    packages, _, told = answer.out.partition("Releases, newest first:")
+    assert "1  Approved" in packages and "<- served" in packages
+    assert "succeeded  version 1, canary on ml.m5.xlarge, approved by arn:aws:sagemaker:" in told
+    assert told.rstrip().endswith(": the endpoint serves it")
+    (release,) = call("--env", "dev", "status", "--releases", "--json").document["releases"]
+    assert (release["package_arn"], release["bundle_hash"], release["state"]) == (approved, "c" * 64, "succeeded")
+    assert "nothing to do: the endpoint serves version 1" in call("--env", "dev", "plan").out
+
+
+def test_without_its_base_plan_says_what_to_apply(aws: Cloud, call: Call) -> None:
+    answer = call("--env", "dev", "plan")
+    assert answer.code == 1 and "cv-factory infra apply" in answer.err
