@@ -13,8 +13,11 @@ from contracts.release import ReleaseSettings
 from contracts.s3uri import S3Uri
 
 if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 
 class Session(Protocol):
@@ -24,6 +27,12 @@ class Session(Protocol):
     def client(self, service_name: Literal["s3"], /) -> S3Client: ...
     @overload
     def client(self, service_name: Literal["sagemaker"], /) -> SageMakerClient: ...
+    @overload
+    def client(self, service_name: Literal["sagemaker-runtime"], /) -> SageMakerRuntimeClient: ...
+    @overload
+    def client(self, service_name: Literal["ecr"], /) -> ECRClient: ...
+    @overload
+    def client(self, service_name: Literal["kms"], /) -> KMSClient: ...
 
 
 def error_code(error: ClientError) -> str:

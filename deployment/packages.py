@@ -47,6 +47,10 @@ class Package:
     model_uri: str
     bundle_hash: str
     precision: str = ""
+    inference_digest: str = ""
+    training_digest: str = ""
+    dataset_hash: str = ""
+    source_hash: str = ""
 
     @property
     def label(self) -> str:
@@ -88,6 +92,10 @@ def _package(answer: DescribeModelPackageOutputTypeDef) -> Package:
         model_uri=model_uri,
         bundle_hash=metadata.get(release.META_BUNDLE_HASH) or (kept.group(1) if kept else ""),
         precision=metadata.get(release.META_PRECISION, ""),
+        inference_digest=metadata.get(release.META_INFERENCE_DIGEST, ""),
+        training_digest=metadata.get(release.META_TRAINING_DIGEST, ""),
+        dataset_hash=metadata.get(release.META_DATASET_HASH, ""),
+        source_hash=metadata.get(release.META_SOURCE_HASH, ""),
     )
 
 
