@@ -80,6 +80,11 @@ class Names:
     def endpoint(self) -> str:
         return self.prefix
 
+    @property
+    def staging_endpoint(self) -> str:
+        """Where a package answers its golden requests before its roll-out; there for some minutes only."""
+        return f"{self.endpoint}-staging"
+
     # ECR
     @property
     def registry(self) -> str:

@@ -37,6 +37,8 @@ DATASET_MANIFEST = "dataset_manifest.json"
 KEPT = "kept.json"
 #: The roll-out that was started last, ``{"endpoint_config", "package_arn"}``; removed when it succeeded.
 ATTEMPT_KEY = "release/attempt.json"
+#: What the golden requests on the temporary endpoint gave last, ``{"config", "report"}``.
+STAGING_KEY = "release/staging.json"
 
 #: The Lambda's environment variable that names the settings object, ``s3://…/release/settings.json``.
 SETTINGS_VARIABLE = "CVF_SETTINGS_URI"
@@ -83,6 +85,8 @@ class ReleaseSettings:
     strategy: str
     percent: int
     bake_minutes: int
+    staging: bool
+    scan_severity: str
     isolated_endpoint: bool
     kms_key_id: str
     endpoint_role_arn: str

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """What is used of a boto3 session."""
+    """What is used of a boto3 session; in the order of boto3's own overloads, which mypy compares one by one."""
 
+    @overload
+    def client(self, service_name: Literal["ecr"], /) -> ECRClient: ...
+    @overload
+    def client(self, service_name: Literal["kms"], /) -> KMSClient: ...
     @overload
     def client(self, service_name: Literal["s3"], /) -> S3Client: ...
     @overload
     def client(self, service_name: Literal["sagemaker"], /) -> SageMakerClient: ...
     @overload
     def client(self, service_name: Literal["sagemaker-runtime"], /) -> SageMakerRuntimeClient: ...
-    @overload
-    def client(self, service_name: Literal["ecr"], /) -> ECRClient: ...
-    @overload
-    def client(self, service_name: Literal["kms"], /) -> KMSClient: ...
 
 
 def error_code(error: ClientError) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PLATFORM = "linux/amd64"
-#: From the worst to the most harmless. Source: ECR User Guide, "Scan images for software vulnerabilities in Amazon ECR".
+#: From the worst to the most harmless. Source: ECR User Guide, "Scan images for software vulnerabilities".
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL")
 #: ``release.scan_severity``: no scan is asked for.
 NO_SCAN = "none"

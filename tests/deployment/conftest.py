@@ -342,6 +342,8 @@ def settings() -> ReleaseSettings:
         strategy="canary",
         percent=10,
         bake_minutes=10,
+        staging=False,
+        scan_severity="HIGH",
         isolated_endpoint=False,
         kms_key_id=NAMES.key_alias_arn,
         endpoint_role_arn=NAMES.role_arn("endpoint"),
