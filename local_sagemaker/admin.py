@@ -1,11 +1,13 @@
-"""``/_local/…``: what AWS does not have. Health, image bindings, events, the clock, children, IAM."""
+"""``/_local/…``: what AWS does not have. Health, image bindings, scans, events, the clock, children, IAM."""
 
 from __future__ import annotations
 
 import json
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
+from local_sagemaker import scans
 from local_sagemaker.images import BadBinding
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Admin:
-    """Answers admin requests; JSON in, JSON out."""
+    """Answers admin requests; JSON in, JSON out (a layer: its bytes)."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -51,6 +53,12 @@ class Admin:
                 return self._switch_iam(request)
             case "GET", "iam/recording":
                 return 200, {"calls": self._platform.access.recorded()}
+            case "GET", "scans":
+                return 200, {"scans": list(scans.told(self._platform))}
+            case (("PUT" | "DELETE"), "scans"):
+                return self._tell_scan(method, request)
+            case "GET", layer if layer.startswith("layers/"):
+                return self._layer(layer)
             case "GET", "children":
                 running = self._platform.children.running()
                 return 200, {"children": [{"name": child.name, "pid": child.pid} for child in running]}
@@ -73,6 +81,22 @@ class Admin:
         except (BadBinding, TypeError) as error:
             return 400, {"message": str(error)}
         return 200, {}
+
+    def _tell_scan(self, method: str, request: dict[str, Any]) -> tuple[int, Any]:
+        try:
+            (scans.tell if method == "PUT" else scans.forget)(self._platform, request)
+        except scans.BadScan as error:
+            return 400, {"message": str(error)}
+        return 200, {}
+
+    def _layer(self, path: str) -> tuple[int, Any]:
+        """``layers/<region>/<repository, its slashes as %2F>/<digest>``: where ECR's download URLs lead, as bytes."""
+        parts = path.split("/")
+        found = None
+        if len(parts) >= 4:
+            repository = unquote("/".join(parts[2:-1]))  # the server has unquoted it already
+            found = scans.layer(self._platform, parts[1], repository, parts[-1])
+        return (200, found) if found is not None else (404, {"message": f"no layer {path}"})
 
     def _switch_iam(self, request: dict[str, Any]) -> tuple[int, Any]:
         """``{"enforce": bool, "record": bool}``, either of them."""

@@ -136,5 +136,9 @@ def scan(ecr: ECRClient, account_id: str, image: Image) -> Scan:
             return Scan("", "", {})
         raise
     status = answer.get("imageScanStatus", {})
-    counts: Mapping[str, int] = answer.get("imageScanFindings", {}).get("findingSeverityCounts", {})
-    return Scan(str(status.get("status", "")), str(status.get("description", "")), counts)
+    counts = dict(answer.get("imageScanFindings", {}).get("findingSeverityCounts", {}))
+    return Scan(
+        str(status.get("status", "")),
+        str(status.get("description", "")),
+        {str(severity): count for severity, count in counts.items()},
+    )
