@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from local_sagemaker import scans
 from local_sagemaker.images import BadBinding
@@ -90,12 +89,9 @@ class Admin:
         return 200, {}
 
     def _layer(self, path: str) -> tuple[int, Any]:
-        """``layers/<region>/<repository, its slashes as %2F>/<digest>``: where ECR's download URLs lead, as bytes."""
-        parts = path.split("/")
-        found = None
-        if len(parts) >= 4:
-            repository = unquote("/".join(parts[2:-1]))  # the server has unquoted it already
-            found = scans.layer(self._platform, parts[1], repository, parts[-1])
+        """``layers/<region>/<repository>/<digest>``: where ECR's download URLs lead, as bytes."""
+        _, region, *repository, digest = path.split("/") if path.count("/") > 2 else ("", "", "", "")
+        found = scans.layer(self._platform, region, "/".join(repository), digest)
         return (200, found) if found is not None else (404, {"message": f"no layer {path}"})
 
     def _switch_iam(self, request: dict[str, Any]) -> tuple[int, Any]:

@@ -2,13 +2,12 @@
 
 - A scan of every image has the same invented finding of severity HIGH, and a repository that scans on push has none.
   Here a scan is complete and found nothing, unless :mod:`local_sagemaker.scans` was told otherwise.
-- GetDownloadUrlForLayer is missing, and layers are forgotten. Here small ones are kept: an image's configuration is one.
+- GetDownloadUrlForLayer is missing, and layers are forgotten. Here small ones are kept, as an image's configuration.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
@@ -55,7 +54,7 @@ def install(platform: Platform) -> None:
             raise _LayersNotFound(f"The layer '{digest}' does not exist in the repository with name '{name}'")
         if digest not in scans.layers(repository):
             raise _LayerInaccessible(f"The layer '{digest}' has more than {_KEPT_BYTES} bytes: only its size is kept")
-        url = f"{platform.endpoint_url}/_local/layers/{self.region}/{quote(name, safe='')}/{digest}"
+        url = f"{platform.endpoint_url}/_local/layers/{self.region}/{name}/{digest}"
         return ActionResult({"downloadUrl": url, "layerDigest": digest})
 
     @replace(ECRResponse)

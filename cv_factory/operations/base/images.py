@@ -60,7 +60,8 @@ def _config(source_hash: str) -> bytes:
 
 def put(ecr: ECRClient, item: Manifest) -> None:
     """Put the configuration, and the manifest under its tag, unless they are there."""
-    _put_config(ecr, item)
+    if item.config:
+        _put_config(ecr, item)
     try:
         ecr.put_image(
             repositoryName=item.repository,
@@ -77,7 +78,7 @@ def _put_config(ecr: ECRClient, item: Manifest) -> None:
     """Upload the configuration as a push does: a blob in one part."""
     digest = _sha256(item.config)
     known = ecr.batch_check_layer_availability(repositoryName=item.repository, layerDigests=[digest])
-    if not item.config or known["layers"]:
+    if known["layers"]:
         return
     upload = ecr.initiate_layer_upload(repositoryName=item.repository)["uploadId"]
     ecr.upload_layer_part(
