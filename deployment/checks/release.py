@@ -6,8 +6,7 @@ from contracts.errors import ContractError
 from contracts.release import ReleaseSettings
 from deployment import log
 from deployment.aws import Session
-from deployment.checks import golden as requests
-from deployment.checks import images, origin, staging
+from deployment.checks import answers, images, origin, staging
 from deployment.checks.archive import Contents
 from deployment.checks.report import Finding, Report
 from deployment.packages import Package
@@ -49,25 +48,25 @@ def golden(session: Session, settings: ReleaseSettings, package: Package, endpoi
         report = Report((contents,))
     else:
         try:
-            asked = requests.cases(contents, package.precision)
+            asked = answers.cases(contents, package.precision)
         except ContractError as error:
             report = Report((_no_requests(error),))
         else:
-            report = Report.of(requests.send(session.client("sagemaker-runtime"), endpoint_name, asked))
+            report = Report.of(answers.send(session.client("sagemaker-runtime"), endpoint_name, asked))
     _log("golden requests", package, report)
     return report
 
 
 def _staged(session: Session, settings: ReleaseSettings, package: Package, contents: Contents) -> Report:
     try:
-        asked = requests.cases(contents, package.precision)
+        asked = answers.cases(contents, package.precision)
     except ContractError as error:
         return Report((_no_requests(error),))
     return staging.step(session, settings, package, asked)
 
 
 def _no_requests(error: ContractError) -> Finding:
-    return Finding(requests.ID, False, f"{error.headline}. {error.hint}")
+    return Finding(answers.ID, False, f"{error.headline}. {error.hint}")
 
 
 def _log(name: str, package: Package, report: Report) -> None:

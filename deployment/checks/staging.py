@@ -23,8 +23,8 @@ from contracts.names import Names
 from contracts.release import STAGING_KEY, ReleaseSettings
 from deployment import aws, log, specs
 from deployment.aws import Session
-from deployment.checks import golden
-from deployment.checks.golden import Cases
+from deployment.checks import answers
+from deployment.checks.answers import Cases
 from deployment.checks.report import Finding, Report
 from deployment.packages import Package
 
@@ -115,7 +115,7 @@ class _Trial:
             reason = current.get("FailureReason", "no reason given")
             return self._close(name, self._report(Finding(ID, False, f"{self.name} did not start: {reason}")))
         if status == "InService":
-            report = Report.of(golden.send(self.session.client("sagemaker-runtime"), self.name, asked))
+            report = Report.of(answers.send(self.session.client("sagemaker-runtime"), self.name, asked))
             if not report.pending:
                 return self._close(name, report)
             if self._age(current) > MAX_AGE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import http.client
@@ -92,6 +93,38 @@ def table(*damaged: float | int) -> dict[str, Any]:
     }
 
 
+class Calls:
+    """The AWS calls of a session, and the end of its process after the n-th."""
+
+    def __init__(self, session: boto3.Session) -> None:
+        self.made: list[str] = []
+        self.kill_after = 0
+        self._aside = False
+        session.events.register("provide-client-params", self._called)
+        session.events.register("after-call", self._happened)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Calls of the test itself, which do not count."""
+        self._aside = True
+        try:
+            yield
+        finally:
+            self._aside = False
+
+    def _called(self, model: Any, **_: Any) -> None:
+        if not self._aside:
+            self.made.append(model.name)
+
+    def _happened(self, **_: Any) -> None:
+        if not self._aside and self.kill_after and len(self.made) >= self.kill_after:
+            raise Killed
+
+    def begin(self, kill_after: int = 0) -> None:
+        self.made.clear()
+        self.kill_after = kill_after
+
+
 @dataclasses.dataclass
 class Factory:
     """The base, and what a pipeline leaves in it."""
@@ -101,6 +134,7 @@ class Factory:
     release: ReleaseSettings
     folder: Path
     port: int
+    calls: Calls
     numbers: Iterator[int] = dataclasses.field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -231,7 +265,7 @@ class Factory:
         image = more.get("image") or names.image(names.inference_repository, digest=inference)
         answered = self.client("sagemaker").create_model_package(
             ModelPackageGroupName=names.package_group,
-            ModelApprovalStatus="PendingManualApproval",
+            ModelApprovalStatus="Approved",
             InferenceSpecification={
                 "Containers": [{"Image": image, "ModelDataUrl": f"s3://{names.artifact_bucket}/{key}"}],
                 "SupportedContentTypes": ["application/json"],
@@ -246,24 +280,6 @@ class Factory:
     @property
     def staged(self) -> ReleaseSettings:
         return dataclasses.replace(self.release, staging=True)
-
-
-class Calls:
-    """The AWS calls of a session, and the end of its process after the n-th."""
-
-    def __init__(self, session: boto3.Session) -> None:
-        self.made: list[str] = []
-        self.kill_after = 0
-        session.events.register("provide-client-params", lambda model, **_: self.made.append(model.name))
-        session.events.register("after-call", self._happened)
-
-    def _happened(self, **_: Any) -> None:
-        if self.kill_after and len(self.made) >= self.kill_after:
-            raise Killed
-
-    def begin(self, kill_after: int = 0) -> None:
-        self.made.clear()
-        self.kill_after = kill_after
 
 
 def eventually(found: Callable[[], Any], seconds: float = 120) -> Any:
@@ -287,14 +303,17 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
     try:
         session = sessions.local_session(server.endpoint_url, server.region)
         session._session.set_default_client_config(Config(retries={"total_max_attempts": 1}))
+        recorded = Calls(session)  # before any client: a client keeps the handlers that its session had
         cached: dict[str, Any] = {}
         make = session.client
         session.client = lambda name: cached[name] if name in cached else cached.setdefault(name, make(name))  # type: ignore
         local_base.ensure(settings, session, f"{server.endpoint_url}/_local")
+        for rule in (settings.names.registry_rule, settings.names.endpoint_rule, settings.names.sweep_rule):
+            session.client("events").disable_rule(Name=rule)  # the checks are called here, not by the deployer
         (folder / "server.py").write_text(SERVER)
         made = Factory(
             settings, session, read_settings(session, settings.names.artifacts("release/settings.json")), folder,
-            server.port,
+            server.port, recorded,
         )  # fmt: skip
         pattern = f"{settings.names.registry}/{settings.names.inference_repository}@*"
         made.admin(
@@ -310,13 +329,8 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
         control.stop(folder / "state")
 
 
-@pytest.fixture(scope="session")
-def recorded(factory: Factory) -> Calls:
-    return Calls(factory.session)
-
-
 @pytest.fixture
-def calls(recorded: Calls) -> Iterator[Calls]:
-    recorded.begin()
-    yield recorded
-    recorded.begin()
+def calls(factory: Factory) -> Iterator[Calls]:
+    factory.calls.begin()
+    yield factory.calls
+    factory.calls.begin()

@@ -356,4 +356,5 @@ def test_golden_requests_are_not_asked_for_before_the_rest_holds(factory: Factor
     package = factory.package(expected={"float32": golden()}, dataset=factory.dataset())
     calls.begin()
     assert checks.before(factory.session, factory.staged, package).failed
-    assert "CreateEndpoint" not in calls.made and "DescribeEndpoint" not in calls.made
+    assert "BatchGetImage" in calls.made and "DescribeEndpoint" not in calls.made
+    assert "CreateEndpoint" not in calls.made

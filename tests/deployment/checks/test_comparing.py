@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployment.checks.golden import Case, Cases, compare
+from deployment.checks.answers import Case, Cases, compare
 
 
 def compared(
