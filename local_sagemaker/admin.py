@@ -90,8 +90,10 @@ class Admin:
 
     def _layer(self, path: str) -> tuple[int, Any]:
         """``layers/<region>/<repository>/<digest>``: where ECR's download URLs lead, as bytes."""
-        _, region, *repository, digest = path.split("/") if path.count("/") > 2 else ("", "", "", "")
-        found = scans.layer(self._platform, region, "/".join(repository), digest)
+        found = None
+        if path.count("/") > 2:
+            _, region, *repository, digest = path.split("/")
+            found = scans.layer(self._platform, region, "/".join(repository), digest)
         return (200, found) if found is not None else (404, {"message": f"no layer {path}"})
 
     def _switch_iam(self, request: dict[str, Any]) -> tuple[int, Any]:
