@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 
-from contracts import jsonio, release
+from contracts import jsonio, release, source
 from contracts.errors import ContractError
 from contracts.release import ReleaseSettings
+from contracts.settings.model import fields
 
 SETTINGS = ReleaseSettings(
     name="cv-factory", env="dev", account_id="111122223333", region="ap-southeast-1", instance_type="ml.m5.xlarge",
@@ -41,3 +43,15 @@ def test_a_base_of_another_version_is_named_with_the_differing_fields() -> None:
 def test_every_action_has_a_word_of_its_own() -> None:
     assert len(set(release.ACTIONS)) == len(release.ACTIONS)
     assert len(set(release.CHAMPION_OUTPUTS)) == 3 and len(set(release.KEEP_OUTPUTS)) == 12
+
+
+def test_terraform_writes_the_same_fields_from_the_same_settings() -> None:
+    """``tests/terraform`` compares the objects; this one says on any machine which field one of the two has forgotten."""
+    text = (source.root() / "terraform" / "factory" / "release.tf").read_text(encoding="utf-8")
+    block = text[text.index("  release_settings = {") :].partition("\n  }\n")[0]
+    lines = dict(re.findall(r"^    (\w+)\s+= (.+)$", block, re.M))
+    assert list(lines) == list(ReleaseSettings.__slots__)
+    read = re.findall(r"local\.settings\.(\w+)\.(\w+)", " ".join(lines.values()))
+    assert len(read) > 15 and not [path for path in read if path[1] not in fields((path[0],))]
+    for name in ("strategy", "percent", "bake_minutes", "staging", "scan_severity"):
+        assert lines[name] == f"local.settings.release.{name}"
