@@ -46,7 +46,7 @@ def test_every_action_has_a_word_of_its_own() -> None:
 
 
 def test_terraform_writes_the_same_fields_from_the_same_settings() -> None:
-    """``tests/terraform`` compares the objects; this one says on any machine which field one of the two has forgotten."""
+    """``tests/terraform`` compares the objects; this one says on any machine which field one of the two forgot."""
     text = (source.root() / "terraform" / "factory" / "release.tf").read_text(encoding="utf-8")
     block = text[text.index("  release_settings = {") :].partition("\n  }\n")[0]
     lines = dict(re.findall(r"^    (\w+)\s+= (.+)$", block, re.M))
