@@ -37,11 +37,11 @@ DATASET_MANIFEST = "dataset_manifest.json"
 KEPT = "kept.json"
 #: The roll-out that was started last, ``{"endpoint_config", "package_arn"}``; removed when it succeeded.
 ATTEMPT_KEY = "release/attempt.json"
-#: What the golden requests on the temporary endpoint gave last, ``{"config", "report"}``.
-STAGING_KEY = "release/staging.json"
 
 #: The Lambda's environment variable that names the settings object, ``s3://…/release/settings.json``.
 SETTINGS_VARIABLE = "CVF_SETTINGS_URI"
+#: What the golden requests on the temporary endpoint gave last, ``{"config", "report"}``.
+STAGING_KEY = "release/staging.json"
 
 # Keys of a package's CustomerMetadataProperties (values are strings).
 META_BUNDLE_HASH = "bundle_hash"
@@ -82,11 +82,11 @@ class ReleaseSettings:
     deadline_seconds: int
     read_seconds: int
     log_share: float
+    staging: bool
+    scan_severity: str
     strategy: str
     percent: int
     bake_minutes: int
-    staging: bool
-    scan_severity: str
     isolated_endpoint: bool
     kms_key_id: str
     endpoint_role_arn: str

@@ -126,11 +126,11 @@ class Serving(Section):
 
 class Release(Section):
     approval: Literal["manual", "automatic"]
+    staging: bool
+    scan_severity: Literal["CRITICAL", "HIGH", "MEDIUM", "none"]
     strategy: Literal["all-at-once", "canary", "linear", "rolling"]
     percent: Annotated[int, Field(ge=5, le=50)]
     bake_minutes: Annotated[int, Field(ge=0, le=60)]
-    staging: bool
-    scan_severity: Literal["CRITICAL", "HIGH", "MEDIUM", "none"]
     keep: Annotated[int, Field(ge=1, le=100)]
     owners: Annotated[
         tuple[Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/\S+$")], ...], Field(max_length=20)
