@@ -140,9 +140,13 @@ def bundle_hash(folder: Path) -> str:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path != folder / SPEC
     }
-    spec = jsonio.read(folder / SPEC)
-    spec.pop("bundle_hash", None)
-    return hashing.of_value({"members": sorted(members.items()), "spec": spec})
+    return hash_of(members, jsonio.read(folder / SPEC))
+
+
+def hash_of(members: Mapping[str, str], spec: Mapping[str, Any]) -> str:
+    """The same from what is known of a bundle: name -> SHA-256 of all members but ``bundle.json``, and its value."""
+    unnamed = {name: value for name, value in spec.items() if name != "bundle_hash"}
+    return hashing.of_value({"members": sorted(members.items()), "spec": unnamed})
 
 
 def seal(folder: Path, spec: BundleSpec) -> BundleSpec:

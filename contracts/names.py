@@ -91,6 +91,11 @@ class Names:
     def tracking_server_arn(self) -> str:
         return f"arn:aws:sagemaker:{self.region}:{self.account_id}:mlflow-tracking-server/{self.tracking_server}"
 
+    @property
+    def staging_endpoint(self) -> str:
+        """Where a package answers its golden requests before its roll-out; there for some minutes only."""
+        return f"{self.endpoint}-staging"
+
     # ECR
     @property
     def registry(self) -> str:

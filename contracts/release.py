@@ -49,6 +49,8 @@ LEDGER_PREFIX = "release/ledger/"
 
 #: The Lambda's environment variable that names the settings object, ``s3://…/release/settings.json``.
 SETTINGS_VARIABLE = "CVF_SETTINGS_URI"
+#: What the golden requests on the temporary endpoint gave last, ``{"config", "report"}``.
+STAGING_KEY = "release/staging.json"
 
 # Keys of a package's CustomerMetadataProperties (values are strings).
 META_BUNDLE_HASH = "bundle_hash"
@@ -97,6 +99,8 @@ class ReleaseSettings:
     deadline_seconds: int
     read_seconds: int
     log_share: float
+    staging: bool
+    scan_severity: str
     strategy: str
     percent: int
     bake_minutes: int

@@ -14,9 +14,12 @@ from contracts.release import ReleaseSettings
 from contracts.s3uri import S3Uri
 
 if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 
 _MISSING = (
@@ -31,18 +34,24 @@ _LOST_RACE = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
 class Session(Protocol):
-    """What is used of a boto3 session."""
+    """What is used of a boto3 session; in the order of boto3's own overloads, which mypy compares one by one."""
 
     @overload
     def client(self, service_name: Literal["application-autoscaling"], /) -> Any: ...
     @overload
     def client(self, service_name: Literal["cloudwatch"], /) -> Any: ...
     @overload
+    def client(self, service_name: Literal["ecr"], /) -> ECRClient: ...
+    @overload
+    def client(self, service_name: Literal["kms"], /) -> KMSClient: ...
+    @overload
     def client(self, service_name: Literal["logs"], /) -> CloudWatchLogsClient: ...
     @overload
     def client(self, service_name: Literal["s3"], /) -> S3Client: ...
     @overload
     def client(self, service_name: Literal["sagemaker"], /) -> SageMakerClient: ...
+    @overload
+    def client(self, service_name: Literal["sagemaker-runtime"], /) -> SageMakerRuntimeClient: ...
 
 
 def error_code(error: ClientError) -> str:

@@ -53,6 +53,8 @@ class Package:
     approved_by: str = ""
     inference_digest: str = ""
     training_digest: str = ""
+    dataset_hash: str = ""
+    source_hash: str = ""
 
     @property
     def label(self) -> str:
@@ -97,6 +99,8 @@ def _package(answer: DescribeModelPackageOutputTypeDef) -> Package:
         approved_by=_who(answer),
         inference_digest=metadata.get(release.META_INFERENCE_DIGEST, ""),
         training_digest=metadata.get(release.META_TRAINING_DIGEST, ""),
+        dataset_hash=metadata.get(release.META_DATASET_HASH, ""),
+        source_hash=metadata.get(release.META_SOURCE_HASH, ""),
     )
 
 

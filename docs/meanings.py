@@ -81,6 +81,14 @@ MEANINGS = {
     " float32 is served, and the report says so.",
     "serving.log_share": "Share of the requests whose line is logged; errors of the server always are.",
     "release.approval": "`manual`: a person approves. `automatic`: the gate is enough; refused in `prod`.",
+    "release.staging": (
+        "`true`: before a roll-out the bundle's golden requests are answered by a temporary endpoint of one instance, "
+        "which is there for some minutes."
+    ),
+    "release.scan_severity": (
+        "An image whose scan in ECR found this or worse is not rolled out; nor is one that was never scanned. `none`: "
+        "scans are not looked at."
+    ),
     "release.strategy": "How traffic moves to the new model.",
     "release.percent": "Of the traffic (canary, linear) or the fleet (rolling) in one step.",
     "release.bake_minutes": "Wait after each step.",

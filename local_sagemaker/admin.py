@@ -1,4 +1,4 @@
-"""``/_local/…``: what AWS does not have. Health, image bindings, events, the clock, faults, children, IAM."""
+"""``/_local/…``: what AWS does not have. Health, image bindings, scans, events, the clock, faults, children, IAM."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from local_sagemaker import scans
 from local_sagemaker.faults import BadFault
 from local_sagemaker.images import BadBinding
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Admin:
-    """Answers admin requests; JSON in, JSON out."""
+    """Answers admin requests; JSON in, JSON out (a layer: its bytes)."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -55,6 +56,12 @@ class Admin:
                 return self._switch_iam(request)
             case "GET", "iam/recording":
                 return 200, {"calls": self._platform.access.recorded()}
+            case "GET", "scans":
+                return 200, {"scans": list(scans.told(self._platform))}
+            case (("PUT" | "DELETE"), "scans"):
+                return self._tell_scan(method, request)
+            case "GET", layer if layer.startswith("layers/"):
+                return self._layer(layer)
             case "GET", "children":
                 running = self._platform.children.running()
                 return 200, {"children": [{"name": child.name, "pid": child.pid} for child in running]}
@@ -77,6 +84,21 @@ class Admin:
         except (BadBinding, TypeError) as error:
             return 400, {"message": str(error)}
         return 200, {}
+
+    def _tell_scan(self, method: str, request: dict[str, Any]) -> tuple[int, Any]:
+        try:
+            (scans.tell if method == "PUT" else scans.forget)(self._platform, request)
+        except scans.BadScan as error:
+            return 400, {"message": str(error)}
+        return 200, {}
+
+    def _layer(self, path: str) -> tuple[int, Any]:
+        """``layers/<region>/<repository>/<digest>``: where ECR's download URLs lead, as bytes."""
+        found = None
+        if path.count("/") > 2:
+            _, region, *repository, digest = path.split("/")
+            found = scans.layer(self._platform, region, "/".join(repository), digest)
+        return (200, found) if found is not None else (404, {"message": f"no layer {path}"})
 
     def _switch_iam(self, request: dict[str, Any]) -> tuple[int, Any]:
         """``{"enforce": bool, "record": bool}``, either of them."""

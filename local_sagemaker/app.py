@@ -117,7 +117,7 @@ class _TooLarge(Exception):
 def _answer(
     start_response: StartResponse, status: int, document: Any, headers: dict[str, str] | None = None
 ) -> Iterable[bytes]:
-    body = json.dumps(document).encode()
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
     fixed = {
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),

@@ -139,6 +139,8 @@ class Serving(Section):
 
 class Release(Section):
     approval: Literal["manual", "automatic"]
+    staging: bool
+    scan_severity: Literal["CRITICAL", "HIGH", "MEDIUM", "none"]
     strategy: Literal["all-at-once", "canary", "linear", "rolling"]
     percent: Annotated[int, Field(ge=5, le=50)]
     bake_minutes: Annotated[int, Field(ge=0, le=60)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SERVICES = ("awslambda", "budgets", "cloudwatch", "events", "kms", "logs", "s3", "sqs")
 
 #: The same, for services whose import takes long: installed before the first request to them.
-LATER = ("applicationautoscaling", "ec2", "servicequotas")
+LATER = ("applicationautoscaling", "ec2", "ecr", "servicequotas")
 
 
 def install(platform: Platform) -> None:

@@ -1,6 +1,7 @@
 """KMS.
 
 - RotationPeriodInDays gets lost, so that Terraform plans a change each time.
+- Verify answers ``SignatureValid: false``; AWS raises KMSInvalidSignatureException.
 - moto makes an RSA key pair for each symmetric key too, and never uses it: a quarter of a second each.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from moto.core.exceptions import JsonRESTError
 from moto.kms import models
 from moto.kms.responses import KmsResponse
 
@@ -30,6 +32,13 @@ def install(platform: Platform) -> None:
         return original_generate(key_spec) if asymmetric else None
 
     original_generate = put(models, "generate_private_key", generate_private_key)
+
+    @replace(KmsResponse)
+    def verify(self: Any) -> Any:
+        answer = verify.original(self)  # type: ignore[attr-defined]
+        if not json.loads(answer)["SignatureValid"]:
+            raise JsonRESTError("KMSInvalidSignatureException", "")
+        return answer
 
     @replace(KmsResponse)
     def enable_key_rotation(self: Any) -> Any:

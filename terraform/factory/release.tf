@@ -29,6 +29,8 @@ locals {
     deadline_seconds          = local.settings.serving.deadline_seconds
     read_seconds              = local.settings.serving.read_seconds
     log_share                 = local.settings.serving.log_share
+    staging                   = local.settings.release.staging
+    scan_severity             = local.settings.release.scan_severity
     strategy                  = local.settings.release.strategy
     percent                   = local.settings.release.percent
     bake_minutes              = local.settings.release.bake_minutes

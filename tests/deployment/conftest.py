@@ -356,6 +356,8 @@ def settings() -> ReleaseSettings:
         deadline_seconds=60,
         read_seconds=15,
         log_share=1.0,
+        staging=False,
+        scan_severity="HIGH",
         strategy="canary",
         percent=10,
         bake_minutes=10,

@@ -22,11 +22,15 @@ _LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """An image's manifest as the registry has it under its tag: its digest is the SHA-256 of its text."""
+    """An image's manifest as the registry has it under its tag: its digest is the SHA-256 of its text.
+
+    ``config`` is the configuration that it names; empty where Docker has pushed that.
+    """
 
     repository: str
     tag: str
     text: str
+    config: bytes = b""
 
     @property
     def digest(self) -> str:
@@ -38,7 +42,7 @@ def manifest(names: Names, image: str, source_hash: str) -> Manifest:
 
     Source: CNCF Distribution, "Image Manifest V 2, Schema 2".
     """
-    config = jsonio.canonical({"architecture": "amd64", "os": "linux", "source_hash": source_hash}).encode()
+    config = _config(source_hash)
     text = jsonio.canonical(
         {
             "schemaVersion": 2,
@@ -47,11 +51,17 @@ def manifest(names: Names, image: str, source_hash: str) -> Manifest:
             "layers": [{"mediaType": _LAYER_TYPE, "size": len(source_hash), "digest": f"sha256:{source_hash}"}],
         }
     )
-    return Manifest(names.repository(image), source.tag(source_hash), text)
+    return Manifest(names.repository(image), source.tag(source_hash), text, config)
+
+
+def _config(source_hash: str) -> bytes:
+    return jsonio.canonical({"architecture": "amd64", "os": "linux", "source_hash": source_hash}).encode()
 
 
 def put(ecr: ECRClient, item: Manifest) -> None:
-    """Put the manifest under its tag, unless it is there."""
+    """Put the configuration, and the manifest under its tag, unless they are there."""
+    if item.config:
+        _put_config(ecr, item)
     try:
         ecr.put_image(
             repositoryName=item.repository,
@@ -62,6 +72,23 @@ def put(ecr: ECRClient, item: Manifest) -> None:
         )
     except (ecr.exceptions.ImageAlreadyExistsException, ecr.exceptions.ImageTagAlreadyExistsException):
         pass  # the same tag is the same source is the same digest
+
+
+def _put_config(ecr: ECRClient, item: Manifest) -> None:
+    """Upload the configuration as a push does: a blob in one part."""
+    digest = _sha256(item.config)
+    known = ecr.batch_check_layer_availability(repositoryName=item.repository, layerDigests=[digest])
+    if known["layers"]:
+        return
+    upload = ecr.initiate_layer_upload(repositoryName=item.repository)["uploadId"]
+    ecr.upload_layer_part(
+        repositoryName=item.repository,
+        uploadId=upload,
+        partFirstByte=0,
+        partLastByte=len(item.config) - 1,
+        layerPartBlob=item.config,
+    )
+    ecr.complete_layer_upload(repositoryName=item.repository, uploadId=upload, layerDigests=[digest])
 
 
 def sign(kms: KMSClient, s3: S3Client, names: Names, item: Manifest) -> release.ImageSignature:

@@ -15,6 +15,8 @@ from cv_factory.operations.building import publish
 from cv_factory.operations.doctor import limits
 from cv_factory.operations.unproved.bench import Bench
 from cv_factory.operations.unproved.check import ByHand, Check, NotHere, Use, expect
+from deployment.checks import images as checks
+from deployment.checks import registry
 
 _GPU = "ml.g5.xlarge"
 #: Exit code of ``plan -detailed-exitcode`` when there is something to change.
@@ -73,6 +75,25 @@ def pushed_images(bench: Bench) -> str:
     return f"Docker manifests, SHA-256 as the digest, signed: {', '.join(told)}"
 
 
+def checked_images(bench: Bench) -> str:
+    """What the deployer asks ECR about an image before a roll-out: its configuration and its scan."""
+    told = []
+    for image in source.IMAGES:
+        bench.image(image)
+        found = registry.find(
+            bench.client("ecr"), bench.names.account_id, bench.names.repository(image), tag=source.source_tag(image)
+        )
+        if found is None:
+            raise NotHere(f"the registry has no {image} image of these sources")
+        kind = registry.platform(bench.client("ecr"), bench.names.account_id, found)
+        expect(kind == checks.PLATFORM, f"{image}: the configuration says {kind}")
+        scan = registry.scan(bench.client("ecr"), bench.names.account_id, found)
+        expect(bool(scan.status), f"{image}: it was never scanned, although the repository scans on push")
+        counts = ", ".join(f"{count} {severity}" for severity, count in sorted(scan.counts.items())) or "nothing found"
+        told.append(f"{image} {kind}, scan {scan.status}: {counts}")
+    return "; ".join(told)
+
+
 def gpu(bench: Bench) -> str:
     if bench.target.is_local:
         raise NotHere(f"env local has no {_GPU}")
@@ -111,6 +132,13 @@ ROWS: tuple[Check | ByHand, ...] = (
         "`docker login` takes ECR's password; the push of 5 GB ends; `batch_get_image` gives a Docker manifest whose"
         " SHA-256 is the image's digest. SageMaker has refused OCI manifests",
         pushed_images,
+        needs=("both images",),
+    ),
+    Check(
+        "account.image-checks",
+        "`get_download_url_for_layer` for an image's *configuration*; `describe_image_scan_findings`",
+        "a URL whose content has the digest and names linux/amd64; a scan with a status and counts by severity",
+        checked_images,
         needs=("both images",),
     ),
     ByHand(

@@ -1,4 +1,4 @@
-"""Guarded roll-outs: each takes two packages, traffic and an hour of bake, so a person tries these on a real release."""
+"""Guarded roll-outs: two packages, traffic and the minutes of a bake; a person tries these on a real release."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_the_rules_call_the_deployer_and_may(settings: Any, session: Any) -> Non
     assert json.loads(rules[names.endpoint_rule]["EventPattern"]) == {
         "source": ["aws.sagemaker"],
         "detail-type": [release.ENDPOINT_EVENT, release.DEPLOYMENT_EVENT],
-        "detail": {"EndpointName": [names.endpoint]},
+        "detail": {"EndpointName": [names.endpoint, names.staging_endpoint]},
     }
     assert rules[names.sweep_rule]["ScheduleExpression"] == "rate(15 minutes)"
     for name in rules:
