@@ -13,7 +13,9 @@ from contracts.names import Names
 
 # Values of the field ``action`` in the Lambda's event. An event of EventBridge has ``detail-type`` instead.
 CHAMPION, KEEP, PUBLISH, DEPLOY, SWEEP = "champion", "keep", "publish", "deploy", "sweep"
-ACTIONS = (CHAMPION, KEEP, PUBLISH, DEPLOY, SWEEP)
+#: What a person asks for: try again what failed, or at once, without guards and waits.
+RETRY, AT_ONCE = "retry", "at-once"
+ACTIONS = (CHAMPION, KEEP, PUBLISH, DEPLOY, SWEEP, RETRY, AT_ONCE)
 
 # What the pipeline's steps Champion and Keep answer: all strings, "" for what there is not.
 CHAMPION_OUTPUTS = ("champion_uri", "package_arn", "bundle_hash")

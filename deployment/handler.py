@@ -27,6 +27,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     release.PUBLISH: ("package_arn", "model_card_uri"),
     release.DEPLOY: ("package_arn", "reason", "execution_id"),
     release.SWEEP: (),
+    release.RETRY: (),
+    release.AT_ONCE: (),
 }
 DETAIL_TYPES = (release.REGISTRY_EVENT, release.ENDPOINT_EVENT, release.DEPLOYMENT_EVENT)
 
@@ -111,12 +113,22 @@ def _sweep(session: Session, settings: ReleaseSettings, _: dict[str, str]) -> di
     return reconcile(session, settings).to_json()
 
 
+def _retry(session: Session, settings: ReleaseSettings, _: dict[str, str]) -> dict[str, Any]:
+    return reconcile(session, settings, retry=True).to_json()
+
+
+def _at_once(session: Session, settings: ReleaseSettings, _: dict[str, str]) -> dict[str, Any]:
+    return reconcile(session, settings, retry=True, at_once=True).to_json()
+
+
 _ACTIONS: dict[str, Callable[[Session, ReleaseSettings, dict[str, str]], dict[str, Any]]] = {
     release.CHAMPION: _champion,
     release.KEEP: _keep,
     release.PUBLISH: _publish,
     release.DEPLOY: _deploy,
     release.SWEEP: _sweep,
+    release.RETRY: _retry,
+    release.AT_ONCE: _at_once,
 }
 
 logging.getLogger("botocore").setLevel(logging.WARNING)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 #: Nothing is approved, so nothing is served (an endpoint that is there stays as it is).
@@ -62,6 +63,13 @@ class Outcome:
     def ok(self) -> bool:
         """False when a person has to look at it."""
         return self.action not in (FAILED, BLOCKED)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Outcome:
+        """What :meth:`to_json` wrote; fields of a newer deployer are left out."""
+        known = {item.name for item in fields(cls)}
+        given: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items() if name in known}
+        return cls(**given)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "removed": list(self.removed), "actions": list(self.actions)}

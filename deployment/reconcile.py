@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from typing import Protocol
 
 from botocore.exceptions import ClientError
 
@@ -25,6 +26,17 @@ from deployment.planner import Plan
 
 #: Looks of one run; each further one is for another instance type, or for somebody who found it at work.
 _ROUNDS = 10
+
+
+class Act(Protocol):
+    """Who acts when a person has decided: :func:`retry`, or a call of the deployer's function."""
+
+    def __call__(self, session: Session, settings: ReleaseSettings, /, *, at_once: bool) -> Outcome: ...
+
+
+def retry(session: Session, settings: ReleaseSettings, *, at_once: bool) -> Outcome:
+    """A person asks for it: what failed before is tried again."""
+    return reconcile(session, settings, retry=True, at_once=at_once)
 
 
 def reconcile(session: Session, settings: ReleaseSettings, *, retry: bool = False, at_once: bool = False) -> Outcome:

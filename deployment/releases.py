@@ -12,7 +12,7 @@ from deployment import aws, log, packages
 from deployment.aws import Session
 from deployment.outcome import Outcome
 from deployment.packages import APPROVED, COMPLETED, PENDING, REJECTED, Package
-from deployment.reconcile import reconcile
+from deployment.reconcile import Act, retry
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -93,10 +93,13 @@ def reject(session: Session, settings: ReleaseSettings, package: str | None = No
     return Decision(found.arn, found.version, found.approval, REJECTED, f"{found.label} is rejected{next_}")
 
 
-def deploy(session: Session, settings: ReleaseSettings, package: str | None = None, reason: str = "") -> Outcome:
+def deploy(
+    session: Session, settings: ReleaseSettings, package: str | None = None, reason: str = "", *, act: Act = retry
+) -> Outcome:
     """Bring the endpoint to what is desired, and try again what failed before.
 
     Args:
+        act: who acts: this session, or somebody whom it asks.
         package: ARN or version of an Approved package: it is pinned, so it is served whatever is approved later.
             None: the pin is removed and the highest Approved version is served.
 
@@ -118,7 +121,7 @@ def deploy(session: Session, settings: ReleaseSettings, package: str | None = No
             )
         aws.write_json(s3, pin, Pin(found.arn, _short(reason)).to_json())
         log.event("pinned", package_arn=found.arn, reason=_short(reason))
-    return reconcile(session, settings, retry=True)
+    return act(session, settings, at_once=False)
 
 
 def approve_for_pipeline(session: Session, settings: ReleaseSettings, package_arn: str, reason: str) -> Decision:

@@ -12,7 +12,7 @@ from deployment import aws, log, packages
 from deployment.aws import Session
 from deployment.outcome import Outcome
 from deployment.packages import APPROVED, REJECTED, Package
-from deployment.reconcile import reconcile
+from deployment.reconcile import Act, retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,9 @@ class RolledBack:
 
 
 def rollback(
-    session: Session, settings: ReleaseSettings, to: str | None = None, why: str = "", *, now: bool = False
-) -> RolledBack:
+    session: Session, settings: ReleaseSettings, to: str | None = None, why: str = "", *, now: bool = False,
+    act: Act = retry,
+) -> RolledBack:  # fmt: skip
     """Reject what is served and every Approved package that is newer than ``to``, and deploy ``to``.
 
     The target is pinned while the others are rejected, one by one, oldest first: an event that comes in between finds
@@ -50,6 +51,7 @@ def rollback(
         to: ARN or version of an Approved package; None: the Approved one before the one that is desired now.
         why: kept with every package that is rejected; it must not be empty.
         now: at once, without the release's guards and bake time.
+        act: who acts: this session, or somebody whom it asks.
 
     Raises:
         UsageError: no reason, no such package, or none to go back to.
@@ -72,7 +74,7 @@ def rollback(
             rejected.append(version)
     s3.delete_object(Bucket=pin.bucket, Key=pin.key)
     log.event("rolled back", package_arn=target.arn, rejected=rejected, reason=reason)
-    return RolledBack(target, tuple(rejected), reconcile(session, settings, retry=True, at_once=now))
+    return RolledBack(target, tuple(rejected), act(session, settings, at_once=now))
 
 
 def _target(session: Session, settings: ReleaseSettings, to: str | None, approved: list[tuple[int, str]]) -> Package:

@@ -67,7 +67,8 @@ def deploy(
 
     target = cli.target
     cli.announce_change()
-    outcome = deployment.deploy(target.session, release.settings_of(target), package, why)
+    settings, act = release.settings_of(target), release.by_the_deployer(target)
+    outcome = deployment.deploy(target.session, settings, package, why, act=act)
     if cli.json:
         cli.screen.document(outcome.to_json())
     else:
@@ -88,7 +89,8 @@ def rollback(
 
     target = cli.target
     cli.announce_change()
-    found = deployment.rollback(target.session, release.settings_of(target), to, why, now=now)
+    settings, act = release.settings_of(target), release.by_the_deployer(target)
+    found = deployment.rollback(target.session, settings, to, why, now=now, act=act)
     if cli.json:
         cli.screen.document(found.to_json())
     else:
