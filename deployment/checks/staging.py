@@ -49,9 +49,11 @@ def step(session: Session, settings: ReleaseSettings, package: Package, asked: C
 
 
 def forget(session: Session, settings: ReleaseSettings) -> None:
-    """Remove the last result, so that the next :func:`deployment.checks.before` tries again."""
-    uri = settings.names.artifacts(STAGING_KEY)
-    session.client("s3").delete_object(Bucket=uri.bucket, Key=uri.key)
+    """Void the last result, so that the next :func:`deployment.checks.before` tries again.
+
+    It is written over, not deleted: the deployer may delete pins and attempts only.
+    """
+    aws.write_json(session.client("s3"), settings.names.artifacts(STAGING_KEY), {"config": "", "report": {}})
 
 
 def tidy(session: Session, settings: ReleaseSettings, keep: Package | None = None) -> bool:
