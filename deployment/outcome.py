@@ -68,7 +68,9 @@ class Outcome:
     def from_json(cls, value: Mapping[str, Any]) -> Outcome:
         """What :meth:`to_json` wrote; fields of a newer deployer are left out."""
         known = {item.name for item in fields(cls)}
-        given: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items() if name in known}
+        given: dict[str, Any] = {
+            name: tuple(item) if isinstance(item, list) else item for name, item in value.items() if name in known
+        }
         return cls(**given)
 
     def to_json(self) -> dict[str, Any]:

@@ -88,7 +88,11 @@ def test_the_property_file_is_what_evaluate_writes(definition: dict[str, Any]) -
 
 def test_the_deployer_gets_the_fields_that_it_needs(definition: dict[str, Any], requests: dict[str, Any]) -> None:
     called = [step for step in steps(definition) if step["Type"] == "Lambda"]
-    assert {requests[step["Name"]]["action"] for step in called} == set(release.ACTIONS) - {release.SWEEP, release.RETRY, release.AT_ONCE}
+    assert {requests[step["Name"]]["action"] for step in called} == set(release.ACTIONS) - {
+        release.SWEEP,
+        release.RETRY,
+        release.AT_ONCE,
+    }
     for step in called:
         payload = dict(requests[step["Name"]])
         assert set(FIELDS[payload.pop("action")]) == set(payload), step["Name"]

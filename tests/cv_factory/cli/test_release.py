@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import deployment
 from contracts import settings
 from cv_factory.operations.base import release as base
 from tests.cv_factory.cli.conftest import Call
@@ -63,10 +64,17 @@ def test_plan_for_machines(aws: Cloud, call: Call, approved: str) -> None:
     assert all(set(action) == {"action", "name", "reason"} for action in found["actions"])
 
 
-def test_what_was_released_is_listed_newest_first(aws: Cloud, call: Call, approved: str) -> None:
-    assert call("--env", "dev", "deploy").code == 0
+def test_without_its_function_deploy_says_what_makes_it(aws: Cloud, call: Call, approved: str) -> None:
+    answer = call("--env", "dev", "deploy")
+    assert answer.code == 1
+    assert "there is no function shapes-dev-deployer" in answer.err and "--env dev infra apply" in answer.err
+
+
+def test_what_was_released_is_listed_newest_first(aws: Cloud, folder: Path, call: Call, approved: str) -> None:
+    release_settings = base.release_settings(settings.load(folder / "factory.yaml", "dev"))
+    assert deployment.deploy(aws, release_settings).ok  # plain moto runs no function
     assert call("--env", "dev", "plan", "--json").document["release"]["open_release"]["state"] == "started"
-    assert call("--env", "dev", "deploy").code == 0  # sees that it serves, and closes the release
+    assert deployment.deploy(aws, release_settings).ok  # sees that it serves, and closes the release
     answer = call("--env", "dev", "status", "--releases")
     assert answer.code == 0
     packages, _, told = answer.out.partition("Releases, newest first:")
