@@ -76,6 +76,7 @@ class Admin:
             "state_dir": str(platform.state_dir),
             "pid": os.getpid(),
             "events_waiting": not platform.events.idle(),
+            "unsaved": platform.state.unsaved(),
         }
 
     def _bind(self, request: dict[str, Any]) -> tuple[int, Any]:

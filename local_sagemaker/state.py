@@ -28,6 +28,11 @@ DELAY = 0.5
 #: A snapshot is taken at most this often, as a multiple of what the last one cost: large states are stored less often.
 _COST_SHARE = 20
 
+#: So long, in seconds, waits the snapshot of a service whose last one was dear, so that a kill loses no more than the
+#: last second; but for those that may grow large: what an execution or a release names in them is flushed.
+_LONGEST_PAUSE = 0.5
+_LARGE = {"logs", "s3"}
+
 #: Services whose backends hold nothing of the user's.
 _NOT_STORED = {"moto_api", "instance_metadata"}
 
@@ -144,6 +149,11 @@ class State:
                 self._dirty.setdefault(service, now)
             self._lock.notify_all()
 
+    def unsaved(self) -> list[str]:
+        """Services with changes that a kill would lose now."""
+        with self._writing, self._lock:
+            return sorted(self._dirty)
+
     def flush(self, *services: str) -> None:
         """Store what changed in these services before returning.
 
@@ -191,7 +201,8 @@ class State:
                     self._failed.add(service)
                     _log.exception("what %s holds cannot be stored: a restart loses it", service)
                 return
-            self._next[service] = started + _COST_SHARE * (time.thread_time() - cpu)
+            pause = _COST_SHARE * (time.thread_time() - cpu)
+            self._next[service] = started + (pause if service in _LARGE else min(pause, _LONGEST_PAUSE))
             if service == "s3":
                 self._blobs.collect(blobs)
 

@@ -6,13 +6,15 @@ that number alone: the same calls in the same order meet the same faults, also o
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import random
 import threading
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from local_sagemaker.store import Store
+from local_sagemaker.store import Missing, Store
 
 _KIND = "fault"
 
@@ -38,6 +40,8 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 #: These take ``seconds``, of the server's clock.
 TIMED = (SLOW_START, EVENT_LATE, NOT_YET_ASSUMABLE)
+#: These take ``resource``: the name of an endpoint, job or role.
+NAMED = (CAPACITY, NEVER_PINGS, SLOW_START, NOT_YET_ASSUMABLE)
 _FIELDS = ("name", "service", "operation", "resource", "times", "probability", "seed", "seconds")
 
 
@@ -100,14 +104,17 @@ class Faults:
         if not isinstance(wanted, list):
             raise BadFault('expected a list of faults, for example [{"name": "throttling", "times": 2}]')
         faults = [_read(one) for one in wanted]
-        with self._lock, self._store.transaction():
-            for name, _, _ in self._on:
-                self._store.delete(_KIND, "", name)
-            self._on = []
-            for number, fault in enumerate(faults):
+        fresh: list[tuple[str, Fault, dict[str, int]]] = []
+        with self._store.transaction():
+            for record in self._store.list(_KIND):
+                self._store.delete(_KIND, "", record.name)
+            for fault in faults:
                 counts = {"seen": 0, "struck": 0}
-                self._store.insert(_KIND, "", str(number), {"fault": _shown(fault), **counts})
-                self._on.append((str(number), fault, counts))
+                name = uuid.uuid4().hex
+                self._store.insert(_KIND, "", name, {"fault": _shown(fault), **counts})
+                fresh.append((name, fault, counts))
+            with self._lock:
+                self._on = fresh
 
     def clear(self) -> None:
         self.replace([])
@@ -121,6 +128,8 @@ class Faults:
         """Something happens that faults of this name could strike: the first that does, None when none does."""
         if not self._on:  # nearly always
             return None
+        found: Fault | None = None
+        changed: dict[str, dict[str, int]] = {}
         with self._lock:
             for key, fault, counts in self._on:
                 if fault.name != name or not fault.concerns(service, operation, resource):
@@ -130,11 +139,20 @@ class Faults:
                 struck = fault.strikes(counts["seen"])
                 counts["seen"] += 1
                 counts["struck"] += struck
-                changed = dict(counts)
-                self._store.update(_KIND, "", key, lambda body, changed=changed: body.update(changed))  # type: ignore[misc]
+                changed[key] = dict(counts)
                 if struck:
-                    return fault
-        return None
+                    found = fault
+                    break
+        for key, counts in changed.items():  # not under the lock: the caller may hold the store's
+            self._keep(key, counts)
+        return found
+
+    def _keep(self, key: str, counts: dict[str, int]) -> None:
+        def change(body: dict[str, Any]) -> None:
+            body |= {name: max(count, body[name]) for name, count in counts.items()}
+
+        with contextlib.suppress(Missing):  # replaced meanwhile
+            self._store.update(_KIND, "", key, change)
 
 
 def _shown(fault: Fault) -> dict[str, Any]:
@@ -152,6 +170,8 @@ def _read(given: Any) -> Fault:
     for name in ("service", "operation", "resource"):
         if not isinstance(getattr(fault, name), str):
             raise BadFault(f"{name} must be a text, not {getattr(fault, name)!r}")
+    if fault.resource and fault.name not in NAMED:
+        raise BadFault(f"{fault.name} takes no resource; these do: {', '.join(NAMED)}")
     if fault.times is not None and (not _is_number(fault.times, int) or fault.times < 1):
         raise BadFault(f"times must be a whole number from 1 on, not {fault.times!r}")
     if not _is_number(fault.probability, int | float) or not 0 < fault.probability <= 1:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from moto.awslambda.exceptions import InvalidParameterValueException
+from moto.awslambda.models import LambdaBackend
 from moto.core.exceptions import ServiceException
 from moto.iam.models import IAMBackend
 from moto.sts.responses import TokenResponse
@@ -32,6 +34,13 @@ def install(platform: Platform) -> None:
         if fault is not None:
             make_late(role, platform.clock.time() + fault.seconds)
         return role
+
+    @replace(LambdaBackend)
+    def create_function(self: Any, spec: dict[str, Any]) -> Any:
+        role = platform.roles.find(str(spec.get("Role")))
+        if role is not None and not is_assumable(role, platform.clock.time()):
+            raise InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.")
+        return create_function.original(self, spec)  # type: ignore[attr-defined]
 
     @replace(TokenResponse)
     def assume_role(self: Any) -> Any:

@@ -56,7 +56,8 @@ class Metrics:
     def __init__(self, path: Path, clock: Clock) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # of what is fresh: whoever puts never waits for the disk
+        self._database = threading.RLock()
         self._fresh: dict[tuple[str, Metric, str, int], Distribution] = {}
         self._dropped = 0
         self._stop = threading.Event()
@@ -79,7 +80,7 @@ class Metrics:
         self.flush()
 
     def close(self) -> None:
-        with self._lock:
+        with self._database:
             self._connection.close()
 
     def put(
@@ -109,7 +110,7 @@ class Metrics:
         self, region: str, about: Metric, start: int, end: int, unit: str | None = None
     ) -> list[tuple[int, str, Distribution]]:
         """(minute, unit, values) from the minute ``start`` to before ``end``, since the epoch; of one unit or all."""
-        with self._lock:
+        with self._database:
             self.flush()
             series = self._find(region, about)
             if series is None:
@@ -123,7 +124,7 @@ class Metrics:
 
     def known(self, region: str) -> list[Metric]:
         """Every metric that has data, oldest first."""
-        with self._lock:
+        with self._database:
             self.flush()
             rows = self._connection.execute(
                 "SELECT namespace, name, dimensions FROM series WHERE region = ? ORDER BY id", (region,)
@@ -135,19 +136,23 @@ class Metrics:
 
     def flush(self) -> None:
         """Write what arrived."""
-        with self._lock:
-            if not self._fresh:
+        with self._database:
+            with self._lock:
+                fresh, self._fresh = self._fresh, {}
+            if not fresh:
                 return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                for (region, about, unit, minute), values in self._fresh.items():
+                for (region, about, unit, minute), values in fresh.items():
                     self._write(self._series(region, about), unit, minute, values)
                 self._drop(int(self._clock.time() // MINUTE) - KEPT_MINUTES)
             except BaseException:
                 self._connection.execute("ROLLBACK")
+                with self._lock:
+                    for key, values in fresh.items():
+                        self._fresh.setdefault(key, Distribution()).merge(values)
                 raise
             self._connection.execute("COMMIT")
-            self._fresh = {}
 
     def _run(self) -> None:
         while not self._stop.wait(1):

@@ -11,7 +11,7 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from tests.local_sagemaker.platform.conftest import ACCOUNT, Server, eventually
+from tests.local_sagemaker.platform.conftest import ACCOUNT, Server, eventually, zipped
 
 
 @pytest.fixture(scope="module")
@@ -199,8 +199,12 @@ def test_a_new_role_is_not_assumable_for_a_while(server: Server) -> None:
         sts.assume_role(RoleArn=late, RoleSessionName="session")
     with pytest.raises(ClientError, match="Could not assume role"):
         model("m")
+    spec = {"Runtime": "python3.12", "Handler": "app.handler", "Code": {"ZipFile": zipped({"app.py": ""})}}
+    with pytest.raises(ClientError, match="The role defined for the function cannot be assumed by Lambda"):
+        server.client("lambda").create_function(FunctionName="f", Role=late, **spec)
     server.admin("POST", "clock", {"advance": 60})
     sts.assume_role(RoleArn=late, RoleSessionName="session")
+    server.client("lambda").create_function(FunctionName="f", Role=late, **spec)
     model("m")
 
 

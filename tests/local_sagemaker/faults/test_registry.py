@@ -52,11 +52,15 @@ def test_a_restart_goes_on_with_the_same_chances(store: Store) -> None:
 
 def test_what_a_fault_concerns(store: Store) -> None:
     faults = Faults(store)
-    faults.replace([{"name": "throttling", "service": "sagemaker", "operation": "Describe*", "resource": "my-*"}])
-    assert strikes(faults, 1, service="sagemaker", operation="DescribeEndpoint", resource="My-1") == [True]
-    assert strikes(faults, 1, service="iam", operation="DescribeEndpoint", resource="my-1") == [False]
-    assert strikes(faults, 1, service="sagemaker", operation="ListEndpoints", resource="my-1") == [False]
-    assert strikes(faults, 1, service="sagemaker", operation="DescribeEndpoint", resource="other") == [False]
+    faults.replace([{"name": "capacity", "service": "sagemaker", "operation": "*Endpoint", "resource": "my-*"}])
+
+    def strikes_at(service: str, operation: str, resource: str) -> bool:
+        return faults.strike("capacity", service=service, operation=operation, resource=resource) is not None
+
+    assert strikes_at("sagemaker", "CreateEndpoint", "My-1")
+    assert not strikes_at("iam", "CreateEndpoint", "my-1")
+    assert not strikes_at("sagemaker", "CreateTrainingJob", "my-1")
+    assert not strikes_at("sagemaker", "CreateEndpoint", "other")
     assert (faults.listed()[0]["seen"], faults.listed()[0]["struck"]) == (1, 1)
     faults.clear()
     assert faults.listed() == []
@@ -73,6 +77,7 @@ def test_what_a_fault_concerns(store: Store) -> None:
         ({"name": "quota", "probability": 1.5}, "probability must be above 0 and at most 1, not 1.5"),
         ({"name": "quota", "seed": "x"}, "seed must be a whole number"),
         ({"name": "quota", "operation": 3}, "operation must be a text, not 3"),
+        ({"name": "throttling", "resource": "x"}, "throttling takes no resource; these do: capacity, never-pings"),
         ({"name": "quota", "seconds": 3}, "quota takes no seconds; given: 3"),
         ({"name": "slow-start"}, "slow-start needs seconds above 0"),
     ],

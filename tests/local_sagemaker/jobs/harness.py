@@ -53,6 +53,7 @@ class LocalSageMaker:
         self.platform.events.stop()
         self.platform.lambdas.stop()
         self.platform.children.stop(grace=0)
+        self.platform.metrics.close()
         self.platform.store.close()
 
     def __call__(self, operation: str, **request: Any) -> dict[str, Any]:

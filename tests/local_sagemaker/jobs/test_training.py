@@ -243,3 +243,12 @@ def test_a_full_disk_while_uploading(sagemaker: LocalSageMaker, monkeypatch: pyt
     job = _run(sagemaker, "full", "echo 1 > /opt/ml/model/w")
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"] == "ClientError: Artifact upload failed: [Errno 28] No space left on device"
+
+
+def test_a_fault_leaves_no_capacity_for_one_job(sagemaker: LocalSageMaker) -> None:
+    faults = sagemaker.platform.faults
+    faults.replace([{"name": "capacity", "operation": "CreateTrainingJob", "resource": "hungry"}])
+    job = _run(sagemaker, "hungry", "true")
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("CapacityError: Unable to provision requested ML compute capacity.")
+    assert _run(sagemaker, "modest", "true")["TrainingJobStatus"] == "Completed"

@@ -58,6 +58,7 @@ class PipelineSageMaker(LocalSageMaker):
         self.executions.stop()
         self.platform.events.stop()
         self.platform.lambdas.stop()
+        self.platform.metrics.close()
         self.platform.store.close()
 
     def _tell(self, *args: Any, **more: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local_sagemaker import api, registry, tags
+from local_sagemaker.faults import Faults
 from local_sagemaker.store import Store
 
 HANDLERS = (registry, tags)
@@ -52,6 +53,7 @@ class Registry:
     store: Store
     events: Events
     state: State
+    faults: Faults
 
     def __call__(self, operation: str, **request: Any) -> dict[str, Any]:
         caller = f"arn:aws:iam::{ACCOUNT}:user/someone"
@@ -61,7 +63,7 @@ class Registry:
 @pytest.fixture
 def call(tmp_path: Path) -> Iterator[Registry]:
     store = Store(tmp_path / "store.sqlite", Clock())
-    yield Registry(store, Events(), State())
+    yield Registry(store, Events(), State(), Faults(store))
     store.close()
 
 
