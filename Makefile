@@ -72,7 +72,7 @@ $(POLICY_TOOLS)/.installed: requirements/policy-tools.txt
 
 test-terraform: env $(POLICY_TOOLS)/.installed  ## Terraform with the real AWS provider against the local SageMaker.
 	@command -v terraform >/dev/null || { echo "terraform is not on PATH. Install 1.11 or later: developer.hashicorp.com/terraform/install"; exit 2; }
-	$(PYTEST) -m terraform
+	$(PYTEST) -m terraform -n 3 --dist loadgroup
 
 test-docker: env  ## Tests that need root (network namespaces) and those that need Docker (the images, built and run).
 	@[ "$$(id -u)" = 0 ] || unshare --user --map-root-user --net true 2>/dev/null || { \
