@@ -21,25 +21,17 @@ resource "aws_sqs_queue" "failed" {
   name                      = local.queue_name
   message_retention_seconds = 1209600
   sqs_managed_sse_enabled   = true
-  policy                    = data.aws_iam_policy_document.failed.json
-}
-
-data "aws_iam_policy_document" "failed" {
-  statement {
-    sid       = "EventsThatCouldNotBeDelivered"
-    actions   = ["sqs:SendMessage"]
-    resources = ["arn:aws:sqs:${var.region}:${var.account_id}:${local.queue_name}"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["events.amazonaws.com"]
-    }
-    condition {
-      test     = "ArnEquals"
-      variable = "aws:SourceArn"
-      values   = sort([for rule in local.rules : rule.arn])
-    }
-  }
+  policy = jsonencode({ # no data source: it would be read anew, and the queue changed, whenever what this module waits for changes
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "EventsThatCouldNotBeDelivered"
+      Effect    = "Allow"
+      Principal = { Service = "events.amazonaws.com" }
+      Action    = "sqs:SendMessage"
+      Resource  = "arn:aws:sqs:${var.region}:${var.account_id}:${local.queue_name}"
+      Condition = { ArnEquals = { "aws:SourceArn" = sort([for rule in local.rules : rule.arn]) } }
+    }]
+  })
 }
 
 resource "aws_lambda_function" "this" {
