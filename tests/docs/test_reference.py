@@ -13,7 +13,7 @@ from PIL import Image
 from contracts import hashing, settings
 from contracts.invocation import ERRORS
 from cv_factory.operations.serving.front import PAGE
-from docs import draw, generate, meanings, screenshot
+from docs import architecture, draw, generate, meanings, screenshot
 from tests.docs.pages import ROOT, blocks
 
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -47,6 +47,14 @@ def test_every_verb_is_in_the_commands_page() -> None:
     listed = re.findall(r"^## (.+)$", generate.commands_page(), re.MULTILINE)
     assert listed == [" ".join(verb) for verb in generate.verbs()]
     assert {"run", "local up", "data import", "pipeline build", "infra"} <= set(listed)
+
+
+def test_the_architecture_is_what_terraform_and_its_policies_have() -> None:
+    assert architecture.PICTURE.read_text(encoding="utf-8") == architecture.draw(), "run: python docs/architecture.py"
+    reached = architecture.reach()
+    assert reached["job"]["packages"] == {"reads"} and reached["owner"]["model registry"] == {"reads", "writes"}
+    assert "images of the data set" not in reached["github-plan"]
+    assert all(found for found in architecture.modules().values())
 
 
 def test_the_picture_is_drawn_and_has_the_definition_s_steps() -> None:
