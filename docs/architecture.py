@@ -1,8 +1,8 @@
 """Draws ``docs/architecture.svg``: ``python docs/architecture.py``.
 
 Above: what Terraform makes, root by root and module by module, read from the ``.tf`` files. Below: what each role
-reaches, read from ``terraform/policies``. A test fails when the picture is not what the code has. It has a ground of its own, so
-that it reads on light and on dark pages.
+reaches, read from ``terraform/policies``. A test fails when the picture is not what the code has. It has a ground of
+its own, so that it reads on light and on dark pages.
 """
 
 from __future__ import annotations
