@@ -62,8 +62,9 @@ class Release:
 
 
 def new_id(moment: datetime, config_name: str) -> str:
-    """``20261126T150635Z-3f2a9c1e-81b2``: the time, the configuration's hash, and chance against equal seconds."""
-    return f"{moment:%Y%m%dT%H%M%SZ}-{config_name.rpartition('-')[2][:8]}-{secrets.token_hex(2)}"
+    """``20261126T150635.123Z-3f2a9c1e-81b2``: the time, the configuration's hash, and chance against equal times."""
+    time = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03}Z"
+    return f"{time}-{config_name.rpartition('-')[2][:8]}-{secrets.token_hex(2)}"
 
 
 def append(s3: S3Client, settings: ReleaseSettings, release_id: str, state: str, fields: Mapping[str, Any]) -> bool:
