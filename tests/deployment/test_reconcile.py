@@ -351,6 +351,27 @@ def test_cleaning_up_never_takes_what_a_new_roll_out_uses(session: Any, settings
     assert len(plane.models) == len(plane.configs) == 1
 
 
+def test_cleaning_up_stops_when_somebody_changes_the_endpoint_by_hand(session: Any, settings: Any, plane: Any) -> None:
+    """Who has no lease starts an update to the old configuration, between the list under the lease and the removal."""
+    plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    old = plane.endpoint["EndpointConfigName"]
+    plane.register("b" * 64, "Approved")
+    reconcile(session, settings)
+    plane.settle()
+
+    def by_hand() -> None:
+        plane._update_endpoint({"EndpointName": settings.names.endpoint, "EndpointConfigName": old})
+
+    plane.before["ListModels"] = lambda: plane.before.update(ListModels=by_hand)
+    result = reconcile(session, settings)
+    assert result.action == outcome.WAITING and result.removed == ()
+    assert old in plane.configs
+    plane.settle()
+    assert settled(session, settings, plane).action == outcome.SERVING
+    assert plane.served_package().endswith("/2")
+
+
 def test_only_what_is_ours_is_cleaned_up(session: Any, settings: Any, plane: Any) -> None:
     plane.register("a" * 64, "Approved")
     for name in ("widgets-dev-by-hand", "widgets-dev2-" + "0" * 20, "x-widgets-dev-" + "0" * 20):
