@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,6 @@ class Release:
     reason: str = ""
     alarms: tuple[Mapping[str, Any], ...] = ()
     golden: Any = None
-    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
@@ -56,7 +55,7 @@ class Release:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            **self.facts, **self.more, "release_id": self.id, "state": self.state, "states": dict(self.states),
+            **self.facts, "release_id": self.id, "state": self.state, "states": dict(self.states),
             "outcome": self.reason, "alarms": [dict(alarm) for alarm in self.alarms], "golden": self.golden,
         }  # fmt: skip
 
