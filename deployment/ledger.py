@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,6 @@ class Release:
     reason: str = ""
     alarms: tuple[Mapping[str, Any], ...] = ()
     golden: Any = None
-    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
@@ -56,14 +55,15 @@ class Release:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            **self.facts, **self.more, "release_id": self.id, "state": self.state, "states": dict(self.states),
+            **self.facts, "release_id": self.id, "state": self.state, "states": dict(self.states),
             "outcome": self.reason, "alarms": [dict(alarm) for alarm in self.alarms], "golden": self.golden,
         }  # fmt: skip
 
 
 def new_id(moment: datetime, config_name: str) -> str:
-    """``20261126T150635Z-3f2a9c1e-81b2``: the time, the configuration's hash, and chance against equal seconds."""
-    return f"{moment:%Y%m%dT%H%M%SZ}-{config_name.rpartition('-')[2][:8]}-{secrets.token_hex(2)}"
+    """``20261126T150635.123Z-3f2a9c1e-81b2``: the time, the configuration's hash, and chance against equal times."""
+    time = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03}Z"
+    return f"{time}-{config_name.rpartition('-')[2][:8]}-{secrets.token_hex(2)}"
 
 
 def append(s3: S3Client, settings: ReleaseSettings, release_id: str, state: str, fields: Mapping[str, Any]) -> bool:

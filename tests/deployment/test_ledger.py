@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def test_every_change_of_state_is_an_object_and_the_newest_release_comes_first(
 
 def test_what_is_written_stays(session: Any, settings: Any) -> None:
     s3 = session.client("s3")
-    name = "20261126T150635Z-3f2a9c1e-81b2"
+    name = "20261126T150635.123Z-3f2a9c1e-81b2"
     assert ledger.append(s3, settings, name, ledger.OPENED, {"version": 1})
     assert not ledger.append(s3, settings, name, ledger.OPENED, {"version": 2})
     (told,) = releases(session, settings)
@@ -92,7 +93,7 @@ def test_what_is_written_stays(session: Any, settings: Any) -> None:
 
 def test_many_releases_are_listed_over_pages_and_cut(session: Any, settings: Any, plane: Any) -> None:
     s3 = session.client("s3")
-    names = [f"2026112{number}T150635Z-3f2a9c1e-81b2" for number in range(5)]
+    names = [f"2026112{number}T150635.123Z-3f2a9c1e-81b2" for number in range(5)]
     for name in names:
         ledger.append(s3, settings, name, ledger.OPENED, {})
     assert [each.id for each in ledger.releases(s3, settings, 2)] == [names[4], names[3]]
@@ -168,3 +169,9 @@ def test_when_no_type_is_left_a_person_has_to_ask(session: Any, settings: Any, p
     assert result.action == "failed" and "there is no capacity for version 1 on ml.m5.xlarge" in result.message
     assert reconcile(session, settings).action == "failed" and len(calls.of("CreateEndpoint")) == 1
     assert deploy(session, settings).action == "created"
+
+
+def test_releases_of_the_same_second_are_in_the_order_in_which_they_were_opened() -> None:
+    moments = [datetime(2026, 11, 26, 15, 6, 35, 1000 * number, UTC) for number in (7, 70, 700)]
+    names = [ledger.new_id(moment, f"widgets-dev-{'9a0'[number] * 20}") for number, moment in enumerate(moments)]
+    assert names == sorted(names) and names[0].startswith("20261126T150635.007Z-99999999-")

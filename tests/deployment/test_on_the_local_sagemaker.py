@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ from contracts.names import Names
 from contracts.settings import Settings, load
 from cv_factory import session as sessions
 from cv_factory.operations import local_base
-from deployment import guards, ledger, reject
+from deployment import guards, ledger, outcome, reject
 from deployment.aws import read_settings
+from deployment.outcome import Outcome
+from deployment.reconcile import reconcile
 from local_sagemaker import control
 
 SERVER = """
@@ -191,6 +195,34 @@ def test_the_number_of_instances_survives_a_roll_out(factory: tuple[Settings, An
     )
     assert variant() == before, "field by field"
     assert scaled() == registered
+
+
+def test_of_many_at_once_one_acts(factory: tuple[Settings, Any, Path]) -> None:
+    """The registry's event and four people at the same time: one release, and it ends well."""
+    settings, session, folder = factory
+    names, sagemaker = settings.names, session.client("sagemaker")
+    release = read_settings(session, names.artifacts("release/settings.json"))
+    arn = register(settings, session, folder, "many")
+    people = [sessions.local_session(session.client("s3").meta.endpoint_url, session.region_name) for _ in range(4)]
+    ready = threading.Barrier(len(people) + 1)
+
+    def act(person: Any) -> Outcome:
+        ready.wait()
+        return reconcile(person, release)
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        acts = [pool.submit(act, person) for person in people]
+        sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+        ready.wait()
+        found = {each.result().action for each in acts}
+    assert found <= {outcome.UPDATED, outcome.WAITING, outcome.SERVING}
+
+    def told() -> list[str]:
+        mine = [each for each in ledger.releases(session.client("s3"), release) if each.facts["package_arn"] == arn]
+        return [each.state for each in mine]
+
+    eventually(lambda: ledger.SUCCEEDED in told())
+    assert told() == [ledger.SUCCEEDED]
 
 
 def test_an_alarm_rolls_an_update_back(factory: tuple[Settings, Any, Path]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.names import PIN_KEY
 from contracts.release import ATTEMPT_KEY, LEASE_KEY, LEDGER_PREFIX, ReleaseSettings
-from deployment import approve, deploy, lease, outcome, reject
+from deployment import approve, deploy, lease, ledger, monitor, outcome, reject, scaling
 from deployment.outcome import Outcome
 from deployment.reconcile import reconcile
 
@@ -351,6 +351,27 @@ def test_cleaning_up_never_takes_what_a_new_roll_out_uses(session: Any, settings
     assert len(plane.models) == len(plane.configs) == 1
 
 
+def test_cleaning_up_stops_when_somebody_changes_the_endpoint_by_hand(session: Any, settings: Any, plane: Any) -> None:
+    """Who has no lease starts an update to the old configuration, between the list under the lease and the removal."""
+    plane.register("a" * 64, "Approved")
+    settled(session, settings, plane)
+    old = plane.endpoint["EndpointConfigName"]
+    plane.register("b" * 64, "Approved")
+    reconcile(session, settings)
+    plane.settle()
+
+    def by_hand() -> None:
+        plane._update_endpoint({"EndpointName": settings.names.endpoint, "EndpointConfigName": old})
+
+    plane.before["ListModels"] = lambda: plane.before.update(ListModels=by_hand)
+    result = reconcile(session, settings)
+    assert result.action == outcome.WAITING and result.removed == ()
+    assert old in plane.configs
+    plane.settle()
+    assert settled(session, settings, plane).action == outcome.SERVING
+    assert plane.served_package().endswith("/2")
+
+
 def test_only_what_is_ours_is_cleaned_up(session: Any, settings: Any, plane: Any) -> None:
     plane.register("a" * 64, "Approved")
     for name in ("widgets-dev-by-hand", "widgets-dev2-" + "0" * 20, "x-widgets-dev-" + "0" * 20):
@@ -411,7 +432,26 @@ def _rejected_while_pinned(session: Any, settings: Any, plane: Any) -> Callable[
     return lambda: reject(session, settings, arn, why="wrong")
 
 
+def _fallen_back(session: Any, settings: Any, plane: Any) -> Callable[[], Any]:
+    """The endpoint could not be created for want of a machine; the failed one was removed, and the next type is due."""
+    _created(session, settings, plane)()
+    plane.settle(ok=False)
+    plane.endpoint["FailureReason"] = "InsufficientInstanceCapacity"
+    reconcile(session, settings)
+    plane.settle()
+    return lambda: reconcile(session, settings)
+
+
 SCENARIOS = [_created, _updated, _closing, _replaced_after_failure, _approved, _pinned, _rejected_while_pinned]
+
+
+#: The same with guards, autoscaling and a second instance type: more calls, each of which may be the last.
+GUARDED = [_updated, _closing, _fallen_back]
+MORE = {
+    "guards": {"errors_5xx": 5, "label_shift": 0.3},
+    "max_instances": 3,
+    "fallback_instance_types": ("ml.c5.large",),
+}
 
 
 def _state(session: Any, settings: Any, plane: Any) -> dict[str, Any]:
@@ -426,41 +466,65 @@ def _state(session: Any, settings: Any, plane: Any) -> dict[str, Any]:
         "endpoints": {name: item["EndpointConfigName"] for name, item in plane.endpoints.items()},
         "approvals": {arn: item["ModelApprovalStatus"] for arn, item in plane.packages.items()},
         "serves": plane.served_package(),
+        "alarms": sorted(monitor.alarms(session.client("cloudwatch"), settings)),
+        "scaling": scaling.look(session.client("application-autoscaling"), settings),
+        "ledger": [
+            (each.facts["version"], each.facts["instance_type"], each.state)
+            for each in ledger.releases(session.client("s3"), settings)
+        ],
     }
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__.strip("_"))
+@pytest.mark.parametrize(
+    ("scenario", "more"),
+    [
+        *[pytest.param(each, {}, id=each.__name__.strip("_")) for each in SCENARIOS],
+        *[pytest.param(each, MORE, id=f"{each.__name__.strip('_')}-guarded") for each in GUARDED],
+    ],
+)
 def test_killed_after_any_call_the_next_run_ends_well(
-    session: Any, settings: Any, plane: Any, calls: Any, fresh: Callable[[], None], scenario: Callable[..., Any]
+    session: Any,
+    settings: Any,
+    plane: Any,
+    calls: Any,
+    fresh: Callable[[], None],
+    scenario: Callable[..., Any],
+    more: dict[str, Any],
 ) -> None:
-    def outcome_when_killed_after(number: int) -> tuple[dict[str, Any], bool]:
+    settings = dataclasses.replace(settings, **more)
+
+    made: list[str] = []
+
+    def state_when_killed_after(number: int) -> dict[str, Any]:
         fresh()
         act = scenario(session, settings, plane)
         calls.made.clear()
         calls.kill_after = number
-        killed = False
         try:
             act()
         except BaseException as error:
             if type(error).__name__ != "Killed":
                 raise
-            killed = True
+            assert len(calls.made) == number
+        else:
+            assert number == 0
         calls.kill_after = 0
+        made[:] = calls.names if number == 0 else made
         plane.clock += lease.LASTS.total_seconds()
-        if killed:
+        if number:
             act()  # the event comes again, or the person types the command again
         assert settled(session, settings, plane).action == outcome.SERVING
-        return _state(session, settings, plane), killed
+        return _state(session, settings, plane)
 
-    expected, _ = outcome_when_killed_after(0)
+    expected = state_when_killed_after(0)
     assert len(expected["models"]) == len(expected["configs"]) == len(expected["endpoints"]) == 1
     assert ATTEMPT_KEY not in expected["objects"]
-    number, killed = 0, True
-    while killed:
-        number += 1
-        state, killed = outcome_when_killed_after(number)
-        assert state == expected, f"killed after call {number}"
-    assert number > 3
+    assert {each[2] for each in expected["ledger"]} <= {ledger.SUCCEEDED, ledger.FAILED, ledger.SUPERSEDED}
+    # A read changes nothing: to be killed after it is to be killed after the write before it.
+    writes = [number for number, name in enumerate(made, 1) if not name.startswith(("Describe", "List", "Get"))]
+    for number in (1, *writes):
+        assert state_when_killed_after(number) == expected, f"killed after call {number}, {made[number - 1]}"
+    assert len(writes) >= 1
 
 
 def test_the_pin_wins_until_it_is_removed_or_its_package_rejected(session: Any, settings: Any, plane: Any) -> None:
