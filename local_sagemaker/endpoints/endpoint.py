@@ -157,7 +157,8 @@ class Endpoint:
         records.say(spec, "Updating", "Scaling desired instance count to {}.".format, self._platform.clock.time())
         self.store_fleet(spec)
         try:
-            fleet.check_capacity("UpdateEndpointWeightsAndCapacities")
+            if any(one["DesiredInstanceCount"] > fleet.count(one["VariantName"]) for one in spec["Variants"]):
+                fleet.check_capacity("UpdateEndpointWeightsAndCapacities")
             for variant in spec["Variants"]:
                 fleet.grow(variant["VariantName"], variant["DesiredInstanceCount"])
             fleet.await_healthy(self._cancel)

@@ -49,7 +49,13 @@ class Call:
             self._answer = answer
             return lambda data: None
 
-        return list(app(self._environ, keep))
+        pieces = app(self._environ, keep)
+        try:
+            return list(pieces)
+        finally:
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
 
     def finish(self, start_response: Callable[..., Any]) -> None:
         """Send the head, unless the call is struck now that it is done. Raises: Refusal."""

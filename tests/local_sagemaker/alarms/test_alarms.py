@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +65,13 @@ class Watch:
     def changes(self, name: str) -> list[str]:
         items = self.cloudwatch.describe_alarm_history(AlarmName=name, ScanBy="TimestampAscending")["AlarmHistoryItems"]
         return [item["HistorySummary"].removeprefix("Alarm updated from ") for item in items]
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    running = Server(tmp_path / "state")
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +262,23 @@ def test_changes_are_told_to_rules_topics_and_functions(watch: Watch) -> None:
     assert told["Trigger"]["Dimensions"] == [{"value": "1", "name": "A"}]
 
 
+def test_a_function_is_an_action_too(watch: Watch) -> None:
+    space, server = watch.begin(), watch.server
+    url, _ = server.queue(f"{space}-called")
+    source = f"""
+import boto3, json
+def handler(event, context):
+    boto3.client("sqs").send_message(QueueUrl={url!r}, MessageBody=json.dumps(event))
+"""
+    function = server.function(space, source)
+    watch.alarm(space, AlarmActions=[function])
+    watch.put(space, 99)
+    watch.next_minute()
+    (call,) = server.messages(url)
+    assert call["document"]["alarmData"]["alarmName"] == space
+    assert call["document"]["alarmData"]["state"]["value"] == "ALARM"
+
+
 def test_actions_can_be_switched_off(watch: Watch) -> None:
     space, server = watch.begin(), watch.server
     topic = server.client("sns").create_topic(Name=space)["TopicArn"]
@@ -277,6 +302,24 @@ def test_composite_alarms_follow_their_children(watch: Watch) -> None:
     watch.becomes(f"{space}-outermost", "ALARM")
     watch.cloudwatch.set_alarm_state(AlarmName=latency, StateValue="ALARM", StateReason="a drill")
     assert watch.find(f"{space}-outermost")["StateValue"] == "OK"
+
+
+def test_state_history_and_data_outlive_the_server(own_server: Server) -> None:
+    watch = Watch(own_server)
+    space = watch.begin()
+    name = watch.alarm(space, EvaluationPeriods=2, DatapointsToAlarm=2)
+    watch.put(space, 99)
+    watch.next_minute()
+    own_server.restart()
+    watch = Watch(own_server)
+    assert watch.find(name)["StateValue"] == "OK"
+    watch.put(space, 99)
+    watch.next_minute()
+    watch.becomes(name, "ALARM")  # one of the two was put before
+    own_server.restart()
+    watch = Watch(own_server)
+    assert watch.find(name)["StateValue"] == "ALARM"
+    assert watch.changes(name) == ["INSUFFICIENT_DATA to OK", "OK to ALARM"]
 
 
 @pytest.mark.parametrize(

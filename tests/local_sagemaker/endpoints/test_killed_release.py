@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -153,15 +154,18 @@ def test_killed_again_and_again_at_once_it_converges(mortal: Local, kills: int) 
     until(lambda: len(containers(mortal)) == 1)
 
 
-def test_killed_in_a_rolling_update_it_begins_again(mortal: Local) -> None:
-    def three(version: str) -> str:
-        model = mortal.model(environment={"VERSION": version})
-        return mortal.config({"model": model, "InitialInstanceCount": 2})
+ROLLING = {
+    "RollingUpdatePolicy": {"MaximumBatchSize": size("INSTANCE_COUNT", 1), "WaitIntervalInSeconds": 600}
+}  # fmt: skip
 
-    name = mortal.endpoint(three("blue"))
-    rolling = {"MaximumBatchSize": size("INSTANCE_COUNT", 1), "WaitIntervalInSeconds": 600}
-    new = three("green")
-    update(mortal, name, new, DeploymentConfig={"RollingUpdatePolicy": rolling})
+
+def of_two(local: Local, **environment: str) -> str:
+    return local.config({"model": local.model(environment=environment), "InitialInstanceCount": 2})
+
+
+def test_killed_in_the_last_batch_of_a_rolling_update_the_new_fleet_serves(mortal: Local) -> None:
+    name, new = mortal.endpoint(of_two(mortal, VERSION="blue")), of_two(mortal, VERSION="green")
+    update(mortal, name, new, DeploymentConfig=ROLLING)
     until(lambda: baking(mortal, name))
     advance(mortal, 600)
     until(lambda: "batch capacity of 2" in baking(mortal, name))
@@ -169,4 +173,30 @@ def test_killed_in_a_rolling_update_it_begins_again(mortal: Local) -> None:
     mortal.start()
     assert mortal.settled(name)["EndpointConfigName"] == new
     until(lambda: versions(mortal, name) == {"green"})
+    until(lambda: len(containers(mortal)) == 2)
+
+
+def test_killed_while_a_rolling_update_rolls_back_the_old_fleet_serves(mortal: Local, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    old = of_two(mortal, VERSION="blue", WAIT_FOR=str(gate))
+    name = mortal.endpoint(old)
+    alarm = error_alarm(mortal, name)
+    next_minute(mortal)
+    update(mortal, name, of_two(mortal, VERSION="green"), DeploymentConfig=guarded(ROLLING, alarm))
+    until(lambda: baking(mortal, name))
+    advance(mortal, 600)
+    until(lambda: "batch capacity of 2" in baking(mortal, name))
+    gate.unlink()  # the old fleet cannot come back yet
+    with pytest.raises(ClientError, match="ModelError"):
+        mortal.ask(name, {"status": 500})
+    next_minute(mortal)
+    until(lambda: mortal.status(name) == "RollingBack")
+    kill(mortal)
+    mortal.start()
+    gate.touch()
+    described = mortal.settled(name)
+    assert described["EndpointConfigName"] == old
+    assert f"{alarm} in state ALARM" in described["FailureReason"]
+    until(lambda: versions(mortal, name) == {"blue"})
     until(lambda: len(containers(mortal)) == 2)

@@ -34,6 +34,7 @@ GRID = (0, 60, 120, 180)
         ("RUNNING_SUM(a)", {0: 1.0, 60: 3.0, 120: 6.0}),
         ("CEIL(a / 2)", {0: 1.0, 60: 1.0, 120: 2.0}),
         ("AVG(IF(a > 9, a))", {}),
+        ("IF(a >= 2, MAX([ABS(FILL(b, 0) / a - 0.5), ABS(b / a - 3)]), 0)", {0: 0.0, 60: 1.5, 120: 3.0}),
     ],
 )
 def test_expressions(text: str, wanted: Series) -> None:
