@@ -20,12 +20,15 @@ FLOW_LOGS = "https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role
 PIPELINES = "https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-access.html"
 
 #: When a row applies.
-JOB, ENDPOINT, MODEL_DATA, VPC, VOLUME_KEY, OUTPUT_KEY, IMAGE, CAPTURED, FUNCTION, DESTINATION, FOLLOWED, STOPPED = (
-    "a job or endpoint starts", "an endpoint's container starts", "model data is downloaded",
-    "a job or endpoint is in a VPC", "a volume has a key", "an output has a key", "the image is in ECR",
-    "requests are captured", "a function writes its log", "failed events have a queue", "a pipeline follows its job",
-    "a pipeline stops its job",
-)  # fmt: skip
+JOB = "a job or endpoint starts"
+IMAGE = "the image is in ECR"
+MODEL_DATA = "model data is downloaded"
+VPC = "a job or endpoint is in a VPC"
+VOLUME_KEY, OUTPUT_KEY = "a volume has a key", "an output has a key"
+CAPTURED = "requests are captured"
+FUNCTION, DESTINATION = "a function writes its log", "failed events have a queue"
+FOLLOWED, STOPPED = "a pipeline follows its job", "a pipeline stops its job"
+FLOW = "flow logs are written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,10 @@ TABLE: tuple[Row, ...] = (
     Row(MODEL_DATA, "s3:ListBucket", "arn:aws:s3:::{bucket}", ROLES),
     Row(FOLLOWED, "sagemaker:Describe{operation}", "{job}", PIPELINES),
     Row(STOPPED, "sagemaker:Stop{operation}", "{job}", PIPELINES),
+    Row(FLOW, "logs:CreateLogStream", _LOGS + "{stream}", FLOW_LOGS),
+    Row(FLOW, "logs:DescribeLogGroups", "*", FLOW_LOGS),
+    Row(FLOW, "logs:DescribeLogStreams", _LOGS, FLOW_LOGS),
+    Row(FLOW, "logs:PutLogEvents", _LOGS + "{stream}", FLOW_LOGS),
     Row(DESTINATION, "sqs:SendMessage", "{queue}", LAMBDA_ASYNC),
 )  # fmt: skip
 

@@ -80,6 +80,12 @@ def check_function(platform: Platform, role_arn: str, region: str, group: str, s
     platform.access.table(role_arn, [on_behalf.FUNCTION], places, session_name=name)
 
 
+def check_flow_logs(platform: Platform, role_arn: str, region: str, group: str) -> None:
+    """Flow logs go to a log group in the role that they were given. Raises: Denied."""
+    places = {"region": region, "log_group": group, "stream": "eni-0"}
+    platform.access.table(role_arn, [on_behalf.FLOW], places, session_name="FlowLogs")
+
+
 def check_destination(platform: Platform, role_arn: str, region: str, queue: str, name: str) -> None:
     """A function's failed events go to a queue in its own role. Raises: Denied."""
     platform.access.table(

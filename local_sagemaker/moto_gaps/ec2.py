@@ -7,13 +7,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from moto.core.base_backend import BaseBackend
+from moto.ec2.models.flow_logs import FlowLogsBackend
 from moto.ec2.models.nat_gateways import NatGatewayBackend
 from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
 from moto.ec2.models.vpcs import VPCBackend
 
+from local_sagemaker.iam import workloads
+from local_sagemaker.iam.access import Denied
 from local_sagemaker.moto_gaps.patching import original_of, put, replace
 
 if TYPE_CHECKING:
@@ -49,6 +53,16 @@ def install(platform: Platform) -> None:
                     if same and rule.prefix_list_id == item["PrefixListId"] and rule.description:
                         item["Description"] = rule.description
         return views
+
+    @replace(FlowLogsBackend)
+    def create_flow_logs(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """Whether the role may write is not asked by AWS either: the flow log is there, and stays empty."""
+        role = kwargs.get("deliver_logs_permission_arn")
+        group = kwargs.get("log_group_name") or str(kwargs.get("log_destination") or "").split(":log-group:")[-1]
+        if role and group:
+            with contextlib.suppress(Denied):
+                workloads.check_flow_logs(platform, role, self.region_name, group.removesuffix(":*"))
+        return create_flow_logs.original(self, *args, **kwargs)  # type: ignore[attr-defined]
 
     @replace(NatGatewayBackend)
     def delete_nat_gateway(self: Any, nat_gateway_id: str) -> Any:

@@ -42,7 +42,10 @@ CHANGES = {
     },
     ("log_days: 14", "log_days: 30"): {
         "data": {"module.log_bucket.aws_s3_bucket_lifecycle_configuration.this": ["update"]},
-        "factory": {"module.deployer.aws_cloudwatch_log_group.this": ["update"]},
+        "factory": {
+            "aws_s3_object.settings": ["update"],  # the endpoint's log group is the deployer's
+            "module.deployer.aws_cloudwatch_log_group.this": ["update"],
+        },
     },
 }
 

@@ -37,7 +37,7 @@ data "aws_iam_policy_document" "flow" {
   statement {
     sid       = "FindTheGroup" # lists; takes no narrower resource
     actions   = ["logs:DescribeLogGroups"]
-    resources = ["arn:aws:logs:${var.region}:${var.account_id}:log-group:*"]
+    resources = ["*"]
   }
 }
 
