@@ -23,7 +23,7 @@ from deployment.reconcile import reconcile
 #: Action -> the fields that its event must have, each text.
 FIELDS: dict[str, tuple[str, ...]] = {
     release.CHAMPION: (),
-    release.KEEP: ("execution_id", "model_uri", "evaluation_uri", "dataset_uri"),
+    release.KEEP: ("execution_id", "model_uri", "evaluation_uri", "dataset_uri", "started_by"),
     release.PUBLISH: ("package_arn", "model_card_uri"),
     release.DEPLOY: ("package_arn", "reason", "execution_id"),
     release.SWEEP: (),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from cv_factory.cli.pipeline import again
 if TYPE_CHECKING:
     from deployment import Decision
 
+APPROVED = "Approved"
 Package = Annotated[
     str | None, typer.Argument(metavar="[PACKAGE]", help="Version or ARN. Default: the newest that waits.")
 ]
@@ -30,15 +31,25 @@ def approve(
     package: Package = None,
     why: Annotated[str, typer.Option(help="Kept with the package.")] = "",
 ) -> None:
-    """Approve a model package. Its deployment starts by itself."""
-    import deployment
-    from cv_factory.operations import release
+    """Show what a model package is worth and what it replaces, and approve it. Its deployment starts by itself."""
+    from cv_factory.cli import deciding
+    from cv_factory.operations import approving
 
     target = cli.target
     cli.announce_change()
-    decision = deployment.approve(target.session, release.settings_of(target), package, why)
-    _tell(cli, decision)
-    if decision.changed and not cli.json:
+    review = approving.find(target, package)
+    if not cli.json:
+        deciding.show(cli.screen, review)
+    approving.check(review)
+    waits = review.package.approval != APPROVED
+    if waits and not cli.ask(f"Approve {review.package.label}?"):
+        raise FactoryError(f"{review.package.label} is not approved: you said no", "Nothing was changed.")
+    decision = approving.approve(target, review, why)
+    if cli.json:
+        cli.screen.document({**_document(decision), "review": review.to_json()})
+        return
+    cli.screen.say(decision.message)
+    if decision.changed:
         cli.screen.say(f"The deployment follows. See it: {again(cli, 'status')}")
 
 
@@ -101,11 +112,13 @@ def rollback(
 
 def _tell(cli: Cli, decision: Decision) -> None:
     if cli.json:
-        cli.screen.document(
-            {
-                "model_package_arn": decision.package_arn, "version": decision.version,
-                "before": decision.before, "after": decision.after, "message": decision.message,
-            }
-        )  # fmt: skip
+        cli.screen.document(_document(decision))
     else:
         cli.screen.say(decision.message)
+
+
+def _document(decision: Decision) -> dict[str, Any]:
+    return {
+        "model_package_arn": decision.package_arn, "version": decision.version,
+        "before": decision.before, "after": decision.after, "message": decision.message,
+    }  # fmt: skip

@@ -317,6 +317,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 MLFLOW = "arn:aws:sagemaker:ap-southeast-1:111122223333:mlflow-tracking-server/team"
 BREAKS = {
     "automatic-approval-in-prod": ("release: {approval: automatic}", "prod", 2),
+    "expiry-in-prod": ("release: {expire_hours: 8}", "prod", 2),
     "isolated-train-with-mlflow": (f"network: {{isolated: [train]}}\ntracking: {{mlflow: '{MLFLOW}'}}", "local", 2),
     "isolated-endpoint-with-image-url": (
         "network: {isolated: [endpoint]}\nserving: {image_url_hosts: [images.example.com]}", "local", 2,
