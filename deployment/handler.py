@@ -16,7 +16,7 @@ from contracts import release
 from contracts.errors import ContractError, UsageError
 from contracts.release import ReleaseSettings
 from contracts.s3uri import S3Uri
-from deployment import keep, log, releases
+from deployment import down, keep, log, notices, releases
 from deployment.aws import Session, read_settings
 from deployment.reconcile import reconcile
 
@@ -108,7 +108,10 @@ def _deploy(session: Session, settings: ReleaseSettings, fields: dict[str, str])
 
 
 def _sweep(session: Session, settings: ReleaseSettings, _: dict[str, str]) -> dict[str, Any]:
-    return reconcile(session, settings).to_json()
+    held = down.held(session, settings)
+    found = held or reconcile(session, settings)
+    notices.tell(session, settings)
+    return found.to_json()
 
 
 _ACTIONS: dict[str, Callable[[Session, ReleaseSettings, dict[str, str]], dict[str, Any]]] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from contracts.errors import RefusedError, UsageError
 from contracts.names import PIN_KEY
 from contracts.release import Pin, ReleaseSettings
-from deployment import aws, log, packages
+from deployment import aws, down, log, packages
 from deployment.aws import Session
 from deployment.outcome import Outcome
 from deployment.packages import APPROVED, COMPLETED, PENDING, REJECTED, Package
@@ -113,6 +113,7 @@ def deploy(session: Session, settings: ReleaseSettings, package: str | None = No
         RefusedError: the package is not Approved.
     """
     s3, pin = session.client("s3"), settings.names.artifacts(PIN_KEY)
+    down.lift(s3, settings)
     if package is None:
         if aws.read_json(s3, pin) is not None:
             s3.delete_object(Bucket=pin.bucket, Key=pin.key)

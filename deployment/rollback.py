@@ -8,7 +8,7 @@ from typing import Any
 from contracts.errors import RefusedError, UsageError
 from contracts.names import PIN_KEY
 from contracts.release import Pin, ReleaseSettings
-from deployment import aws, log, packages
+from deployment import aws, down, log, packages
 from deployment.aws import Session
 from deployment.outcome import Outcome
 from deployment.packages import APPROVED, REJECTED, Package
@@ -71,6 +71,7 @@ def rollback(
             packages.set_approval(sagemaker, newer, REJECTED, reason)
             rejected.append(version)
     s3.delete_object(Bucket=pin.bucket, Key=pin.key)
+    down.lift(s3, settings)
     log.event("rolled back", package_arn=target.arn, rejected=rejected, reason=reason)
     at_once = replace(settings, strategy="all-at-once", bake_minutes=0) if now else settings
     return RolledBack(target, tuple(rejected), reconcile(session, at_once, retry=True))

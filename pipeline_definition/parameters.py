@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contracts.errors import RefusedError, UsageError
-from contracts.release import UNKNOWN, recorded_identity
+from contracts.release import AUTOMATIC, MANUAL, UNKNOWN, recorded_identity
 from contracts.s3uri import S3Uri
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ TRAINING_IMAGE_DIGEST, INFERENCE_IMAGE_DIGEST = "TrainingImageDigest", "Inferenc
 #: Declared only with ``network.vpc: create``: Terraform makes the network, so its ids are no part of the settings.
 SUBNET_A, SUBNET_B, SECURITY_GROUP = "SubnetA", "SubnetB", "SecurityGroup"
 
-MANUAL, AUTOMATIC = "manual", "automatic"
 
 #: StartPipelineExecution, Parameter.Value.
 MAX_VALUE_CHARACTERS = 1024

@@ -100,6 +100,7 @@ def register(context: Context, kept: LambdaStep) -> ConfigurableRetryStep:
             release.META_EVALUATION: out["evaluation_sha256"],
             release.META_REPORT: out["report_sha256"],
             release.META_CHAMPION: out["champion_bundle_hash"],
+            release.META_APPROVAL: given[parameters.APPROVAL],
             release.META_STARTED_BY: given[parameters.STARTED_BY],
         },
     }

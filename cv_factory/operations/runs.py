@@ -14,7 +14,7 @@ from contracts import names
 from contracts.dataset import TEST, ImportedDataset, ImportedImage
 from contracts.errors import FactoryError, RefusedError
 from contracts.s3uri import S3Uri
-from cv_factory.operations import executions, pipeline, release
+from cv_factory.operations import approving, executions, pipeline, release
 from cv_factory.operations.data.importing import Imported, import_data
 from cv_factory.operations.executions import Execution, Step
 from cv_factory.operations.reporter import Reporter
@@ -201,14 +201,12 @@ def demo(target: Target, run: Run, reporter: Reporter) -> None:
     """Approve the package where it waits, wait until the endpoint serves, and send it one held-out image.
 
     Raises:
+        RefusedError: the package must not be approved.
         FactoryError: the deployment failed, or the endpoint did not answer.
     """
-    import deployment
-
     if run.package_status == PENDING:
-        decision = deployment.approve(
-            target.session, release.settings_of(target), run.package_arn, "approved by cv-factory run --demo"
-        )
+        review = approving.find(target, run.package_arn)
+        decision = approving.approve(target, review, "approved by cv-factory run --demo")
         run.package_status = decision.after
         reporter.say(f"Approved: {decision.message}")
     with timed(run.seconds, "deploy"):

@@ -136,12 +136,14 @@ def test_every_call_is_valid_and_there_are_few(base: Any, plane: Any, calls: Any
     act({"action": "sweep"})
     assert calls.names == [
         "GetObject",  # settings
+        "GetObject",  # whether it was taken down
         "GetObject",  # pin
         "ListModelPackages",
         "DescribeModelPackage",
         "DescribeEndpoint",
         "ListEndpointConfigs",
         "ListModels",
+        "ListModelPackages",  # who waits
     ]
 
 
@@ -152,6 +154,7 @@ NEEDS = {
     "ListObjectsV2": {"s3:ListBucket"},
     "CreateModel": {"sagemaker:CreateModel", "sagemaker:AddTags", "iam:PassRole"},
     "CreateEndpointConfig": {"sagemaker:CreateEndpointConfig", "sagemaker:AddTags"},
+    "Publish": {"sns:Publish"},
     "CreateEndpoint": {"sagemaker:CreateEndpoint", "sagemaker:AddTags"},
 }
 #: What AWS does on the function's behalf, and what its checks of signatures will need.
@@ -181,7 +184,9 @@ def test_the_role_allows_what_is_called_and_nothing_else(
     plane.settle()
     act({"action": "sweep"})
     uri = f"s3://{bucket}/runs/e"
-    uris = {"model_uri": f"{uri}/model", "evaluation_uri": uri, "dataset_uri": uri}
+    uris = {"model_uri": f"{uri}/model", "evaluation_uri": uri, "dataset_uri": uri, "started_by": "ann"}
+    plane.register("e" * 64)
+    act({"action": "sweep"})
     card = act({"action": "keep", "execution_id": "e", **uris})["model_card_uri"]
     act({"action": "publish", "package_arn": first, "model_card_uri": card})
     act({"action": "champion"})

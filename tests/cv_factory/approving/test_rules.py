@@ -99,7 +99,9 @@ REFUSED = {
     "another champion": Fault(
         "champion", "compared with no champion, and now version 2 (bundle", {}, another_champion
     ),
-    "no champion any more": Fault("champion", "compared with bundle cccccccccccc, and now none is", {"champion": "c" * 64}),
+    "no champion any more": Fault(
+        "champion", "compared with bundle cccccccccccc, and now none is", {"champion": "c" * 64}
+    ),
     "another champion than the package says": Fault(
         "champion", "says it was compared with dddddddddddd", {"metadata": {release.META_CHAMPION: "d" * 64}}
     ),
@@ -119,7 +121,9 @@ REFUSED = {
     "gate": Fault("gate", "outcome for version 1 is 'refuse': too bad", {
         "evaluated": {"gate": {"outcome": "refuse", "message": "too bad", "reasons": []}},
     }),
-    "kept data": Fault("data", "is kept with it is ffff", {}, artifact("dataset_manifest.json", b'{"dataset_hash": "ffff"}')),
+    "kept data": Fault(
+        "data", "is kept with it is ffff", {}, artifact("dataset_manifest.json", b'{"dataset_hash": "ffff"}')
+    ),
     "imported data changed": Fault("data", "the dataset that it names has changed", {}, other_manifest),
     "imported data are gone": Fault("data", "is not in the data bucket any more", {}, no_manifest),
 }  # fmt: skip
