@@ -40,6 +40,9 @@ KEPT = "kept.json"
 #: The roll-out that was started last, ``{"endpoint_config", "package_arn"}``; removed when it succeeded.
 ATTEMPT_KEY = "release/attempt.json"
 
+#: On what a release makes: hours since the endpoint's last change, after which ``cleanup`` takes it down.
+EXPIRY_TAG = "ExpireHours"
+
 #: The Lambda's environment variable that names the settings object, ``s3://…/release/settings.json``.
 SETTINGS_VARIABLE = "CVF_SETTINGS_URI"
 
@@ -106,6 +109,7 @@ class ReleaseSettings:
     strategy: str
     percent: int
     bake_minutes: int
+    expire_hours: int
     isolated_endpoint: bool
     kms_key_id: str
     endpoint_role_arn: str

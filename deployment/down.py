@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from contracts.names import DOWN_KEY
+from contracts.names import DOWN_KEY, Names
 from contracts.release import ReleaseSettings
 from deployment import aws, log, outcome, packages
 from deployment.aws import Session
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def take(session: Session, settings: ReleaseSettings, why: str) -> None:
+def take(session: Session, names: Names, why: str) -> None:
     """Keep the endpoint down until another package is desired or a person deploys."""
     s3 = session.client("s3")
-    found = packages.desired(session.client("sagemaker"), s3, settings.names).package
+    found = packages.desired(session.client("sagemaker"), s3, names).package
     value = {
         "package_arn": found.arn if found else "",
         "why": why,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    aws.write_json(s3, settings.names.artifacts(DOWN_KEY), value)
+    aws.write_json(s3, names.artifacts(DOWN_KEY), value)
     log.event("taken down", **value)
 
 
-def lift(s3: S3Client, settings: ReleaseSettings) -> None:
+def lift(s3: S3Client, names: Names) -> None:
     """The endpoint may be created again."""
-    where = settings.names.artifacts(DOWN_KEY)
+    where = names.artifacts(DOWN_KEY)
     if aws.read_json(s3, where) is not None:
         s3.delete_object(Bucket=where.bucket, Key=where.key)
         log.event("may be deployed again")
@@ -50,7 +50,7 @@ def held(session: Session, settings: ReleaseSettings) -> Outcome | None:
     desired = packages.desired(session.client("sagemaker"), s3, settings.names)
     arn = desired.package.arn if desired.package else ""
     if not isinstance(value, dict) or value.get("package_arn") != arn:
-        lift(s3, settings)
+        lift(s3, settings.names)
         return None
     when = f"{value.get('why', '')}, {value.get('at', '')}"
     message = f"the endpoint was taken down ({when}); cv-factory deploy brings it back"

@@ -113,7 +113,7 @@ def deploy(session: Session, settings: ReleaseSettings, package: str | None = No
         RefusedError: the package is not Approved.
     """
     s3, pin = session.client("s3"), settings.names.artifacts(PIN_KEY)
-    down.lift(s3, settings)
+    down.lift(s3, settings.names)
     if package is None:
         if aws.read_json(s3, pin) is not None:
             s3.delete_object(Bucket=pin.bucket, Key=pin.key)

@@ -71,7 +71,7 @@ def rollback(
             packages.set_approval(sagemaker, newer, REJECTED, reason)
             rejected.append(version)
     s3.delete_object(Bucket=pin.bucket, Key=pin.key)
-    down.lift(s3, settings)
+    down.lift(s3, settings.names)
     log.event("rolled back", package_arn=target.arn, rejected=rejected, reason=reason)
     at_once = replace(settings, strategy="all-at-once", bake_minutes=0) if now else settings
     return RolledBack(target, tuple(rejected), reconcile(session, at_once, retry=True))

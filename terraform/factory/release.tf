@@ -33,6 +33,7 @@ locals {
     strategy                  = local.settings.release.strategy
     percent                   = local.settings.release.percent
     bake_minutes              = local.settings.release.bake_minutes
+    expire_hours              = local.settings.release.expire_hours
     isolated_endpoint         = contains(local.settings.network.isolated, "endpoint")
     kms_key_id                = local.names.key_alias_arn
     endpoint_role_arn         = local.names.role_arns.endpoint

@@ -17,7 +17,8 @@ SETTINGS = ReleaseSettings(
     max_body_bytes=6_000_000, max_pixels=25_000_000, max_instances_per_request=64, max_frames=1,
     max_json_depth=32, max_headers=64, max_header_bytes=16384, queue=100, deadline_seconds=60, read_seconds=15,
     log_share=0.5, strategy="canary", percent=10,
-    bake_minutes=5, isolated_endpoint=False, kms_key_id="", endpoint_role_arn="arn:aws:iam::111122223333:role/x",
+    bake_minutes=5, expire_hours=0, isolated_endpoint=False, kms_key_id="",
+    endpoint_role_arn="arn:aws:iam::111122223333:role/x",
     network={"subnets": ["subnet-1", "subnet-2"], "security_groups": ["sg-1"]},
 )  # fmt: skip
 

@@ -342,6 +342,7 @@ def settings() -> ReleaseSettings:
         strategy="canary",
         percent=10,
         bake_minutes=10,
+        expire_hours=0,
         isolated_endpoint=False,
         kms_key_id=NAMES.key_alias_arn,
         endpoint_role_arn=NAMES.role_arn("endpoint"),

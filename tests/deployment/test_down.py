@@ -28,7 +28,7 @@ def marked(session: Any, settings: Any) -> bool:
 
 def test_no_sweep_brings_it_back_and_deploy_does(session: Any, settings: Any, plane: Any, sweep: Any) -> None:
     arn = plane.register(approval="Approved")
-    down.take(session, settings, "cleanup --all")
+    down.take(session, settings.names, "cleanup --all")
     answer = sweep()
     assert answer["action"] == "none" and "cleanup --all" in answer["message"] and answer["package_arn"] == arn
     assert "cv-factory deploy brings it back" in answer["message"] and plane.endpoints == {}
@@ -38,7 +38,7 @@ def test_no_sweep_brings_it_back_and_deploy_does(session: Any, settings: Any, pl
 
 def test_another_approval_brings_it_back(session: Any, settings: Any, plane: Any, sweep: Any) -> None:
     plane.register("a" * 64, approval="Approved")
-    down.take(session, settings, "expired")
+    down.take(session, settings.names, "expired")
     assert sweep()["action"] == "none" and marked(session, settings)
     plane.register("b" * 64, approval="Approved")
     assert sweep()["action"] == "created" and not marked(session, settings)
@@ -47,5 +47,5 @@ def test_another_approval_brings_it_back(session: Any, settings: Any, plane: Any
 def test_a_rollback_brings_it_back(session: Any, settings: Any, plane: Any) -> None:
     plane.register("a" * 64, approval="Approved")
     plane.register("b" * 64, approval="Approved")
-    down.take(session, settings, "expired")
+    down.take(session, settings.names, "expired")
     assert rollback(session, settings, why="worse").outcome.action == "created" and not marked(session, settings)

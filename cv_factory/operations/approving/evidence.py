@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contracts import evaluation, release
-from contracts.dataset import MANIFEST, ImportedDataset
+from contracts.dataset import DATASETS_PREFIX, MANIFEST, ImportedDataset
 from contracts.errors import ContractError
 from contracts.hashing import SHORT
 from contracts.names import Names
@@ -20,9 +20,6 @@ from deployment.packages import Package
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
-
-#: Where the data bucket keeps the imported datasets.
-DATASETS_PREFIX = "datasets/"
 
 
 @dataclass(frozen=True, slots=True)

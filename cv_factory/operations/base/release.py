@@ -56,6 +56,7 @@ def release_settings(settings: Settings) -> ReleaseSettings:
         strategy=release.strategy,
         percent=release.percent,
         bake_minutes=release.bake_minutes,
+        expire_hours=release.expire_hours,
         isolated_endpoint="endpoint" in settings.network.isolated,
         kms_key_id=names.key_alias_arn,
         endpoint_role_arn=settings.role_arn("endpoint"),

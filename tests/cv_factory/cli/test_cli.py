@@ -34,7 +34,7 @@ def _verbs() -> list[list[str]]:
 
 
 VERBS = {
-    "init", "doctor", "infra", "run", "status", "report", "approve", "reject", "deploy", "rollback", "predict", "serve",
+    "init", "doctor", "cleanup", "infra", "run", "status", "report", "approve", "reject", "deploy", "rollback", "predict", "serve",
     "local up", "local status", "local down", "data import", "pipeline build", "pipeline upsert", "pipeline start",
     "pipeline stop",
 }  # fmt: skip
