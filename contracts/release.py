@@ -59,7 +59,8 @@ META_EXECUTION = "execution_id"
 META_EVALUATION = "evaluation_sha256"
 META_REPORT = "report_sha256"
 META_CHAMPION = "champion_bundle_hash"
-#: Who approves, ``manual`` (a person) or ``automatic`` (the pipeline, right after it has registered the package).
+#: Who approves: ``manual`` (a person), or right after it was registered ``automatic`` (the pipeline) or ``promoted``
+#: (the person who brought it from another environment).
 META_APPROVAL = "approval"
 #: The STS identities of who started the execution and of who approved (:func:`recorded_identity`).
 META_STARTED_BY = "started_by"
@@ -68,7 +69,7 @@ META_APPROVED_BY = "approved_by"
 META_ORIGIN = "origin_package_arn"
 META_SOAK = "origin_soak"
 
-MANUAL, AUTOMATIC = "manual", "automatic"
+MANUAL, AUTOMATIC, PROMOTED = "manual", "automatic", "promoted"
 #: ``champion_bundle_hash`` of an evaluation that had no champion: a value must not be empty.
 NO_CHAMPION = "none"
 #: Who started an execution that does not say.

@@ -54,8 +54,8 @@ def _tell(
     session: Session, s3: S3Client, sagemaker: SageMakerClient, settings: ReleaseSettings, package: Package
 ) -> bool:
     about = sagemaker.describe_model_package(ModelPackageName=package.arn).get("CustomerMetadataProperties", {})
-    if about.get(release.META_APPROVAL) == release.AUTOMATIC:
-        return False  # its pipeline approves it within the second
+    if about.get(release.META_APPROVAL) in (release.AUTOMATIC, release.PROMOTED):
+        return False  # whoever registered it approves it within the second
     digest = about.get(release.META_EVALUATION, "")[:16] or "none"
     marker = settings.names.artifacts(f"{NOTICES_PREFIX}{package.version}-{digest}.json")
     if aws.read_json(s3, marker) is not None:

@@ -30,13 +30,20 @@ def approve(
     cli: Cli,
     package: Package = None,
     why: Annotated[str, typer.Option(help="Kept with the package.")] = "",
+    from_profile: Annotated[
+        str | None,
+        typer.Option("--from-profile", metavar="PROFILE", help="AWS profile that reads another environment's package."),
+    ] = None,
 ) -> None:
     """Show what a model package is worth and what it replaces, and approve it. Its deployment starts by itself."""
     from cv_factory.cli import deciding
-    from cv_factory.operations import approving
+    from cv_factory.operations import approving, promotion
 
     target = cli.target
     cli.announce_change()
+    if package is not None and promotion.is_elsewhere(target, package):
+        _promote(cli, package, why, from_profile)
+        return
     review = approving.find(target, package)
     if not cli.json:
         deciding.show(cli.screen, review)
@@ -49,6 +56,28 @@ def approve(
         cli.screen.document({**_document(decision), "review": review.to_json()})
         return
     cli.screen.say(decision.message)
+    if decision.changed:
+        cli.screen.say(f"The deployment follows. See it: {again(cli, 'status')}")
+
+
+def _promote(cli: Cli, package: str, why: str, profile: str | None) -> None:
+    """Bring a package of another environment here and approve it."""
+    from cv_factory.cli import deciding
+    from cv_factory.operations import approving, promotion
+
+    target = cli.target
+    found = promotion.find(target, package, profile)
+    if not cli.json:
+        deciding.show(cli.screen, found.review)
+    approving.check(found.review, promoted=True)
+    if not cli.ask(f"Promote {found.review.package.label} of {found.source.settings.env} to {cli.env}?"):
+        raise FactoryError(f"{found.review.package.label} is not promoted: you said no", "Nothing was changed.")
+    line = again(cli, f"approve {package}" + (f" --from-profile {profile}" if profile else ""))
+    decision = promotion.promote(target, found, why, line)
+    if cli.json:
+        cli.screen.document({**_document(decision), "review": found.to_json()})
+        return
+    cli.screen.say(f"{decision.message}; promoted from {package}")
     if decision.changed:
         cli.screen.say(f"The deployment follows. See it: {again(cli, 'status')}")
 

@@ -50,6 +50,7 @@ data: {source: ./photos}
 release: {strategy: all-at-once, bake_minutes: 0}
 environments:
   dev: {}
+  stage: {}
   prod: {}
 """
 ANN = "arn:aws:sts::123456789012:assumed-role/engineer/ann"

@@ -34,12 +34,15 @@ def find(target: Target, package: str | None) -> Review:
     return look(target, releases.named(target.client("sagemaker"), settings, package, "approve"))
 
 
-def check(review: Review) -> None:
+def check(review: Review, *, promoted: bool = False) -> None:
     """
+    Args:
+        promoted: the package is approved where it is, and about to be approved elsewhere.
+
     Raises:
         RefusedError: the package must not be approved; says every reason.
     """
-    if not review.refusals or review.package.approval == APPROVED:
+    if not review.refusals or (review.package.approval == APPROVED and not promoted):
         return
     first, *others = review.refusals
     more = "".join(f"Also: {each.says}\n" for each in others)

@@ -59,13 +59,18 @@ def metadata(sagemaker: SageMakerClient, arn: str) -> dict[str, str]:
     return dict(sagemaker.describe_model_package(ModelPackageName=arn).get("CustomerMetadataProperties", {}))
 
 
-def gather(sagemaker: SageMakerClient, s3: S3Client, names: Names, package: Package) -> Evidence:
+def gather(
+    sagemaker: SageMakerClient, s3: S3Client, names: Names, package: Package, *, promoted: bool = False
+) -> Evidence:
     """Read everything afresh: nothing here is remembered from an earlier look.
+
+    Args:
+        promoted: the package is to be promoted from here: its data stay here, and are not looked at.
 
     Raises:
         ContractError: the package names no model.
     """
-    about = metadata(sagemaker, package.arn)
+    about = metadata(sagemaker, package.arn) | ({release.META_ORIGIN: package.arn} if promoted else {})
     prefix = packages.model_prefix(package)
     body, digest = read(s3, prefix / evaluation.EVALUATION)
     report = prefix / evaluation.REPORT

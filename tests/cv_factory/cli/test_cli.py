@@ -34,9 +34,9 @@ def _verbs() -> list[list[str]]:
 
 
 VERBS = {
-    "init", "doctor", "cleanup", "infra", "run", "status", "report", "approve", "reject", "deploy", "rollback", "predict", "serve",
-    "local up", "local status", "local down", "data import", "pipeline build", "pipeline upsert", "pipeline start",
-    "pipeline stop",
+    "init", "doctor", "cleanup", "infra", "run", "status", "report", "approve", "reject", "deploy", "rollback",
+    "predict", "serve", "local up", "local status", "local down", "data import", "pipeline build", "pipeline upsert",
+    "pipeline start", "pipeline stop",
 }  # fmt: skip
 
 
