@@ -30,7 +30,7 @@ def take(session: Session, names: Names, why: str) -> None:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     aws.write_json(s3, names.artifacts(DOWN_KEY), value)
-    log.event("taken down", **value)
+    log.event("taken down", package_arn=value["package_arn"], why=why)
 
 
 def lift(s3: S3Client, names: Names) -> None:

@@ -87,9 +87,17 @@ def gather(
 
 
 def _imported(s3: S3Client, names: Names, about: Mapping[str, str]) -> str:
-    """The hash of the imported dataset that the metadata names, computed from its manifest; empty: it is missing."""
+    """The hash of the imported dataset that the metadata names, computed from its manifest; empty: it is missing, or
+    these credentials may not read it."""
     wanted = about.get(release.META_DATASET_HASH, "")
-    value = _object(read(s3, names.data(f"{DATASETS_PREFIX}{wanted[:SHORT]}/{MANIFEST}"))[0]) if wanted else None
+    try:
+        body, _ = read(s3, names.data(f"{DATASETS_PREFIX}{wanted[:SHORT]}/{MANIFEST}")) if wanted else (b"", "")
+    except s3.exceptions.ClientError as error:
+        # Who may not list the bucket is told 403 of what is not there.
+        if aws.error_code(error) not in ("AccessDenied", "403"):
+            raise
+        body = b""
+    value = _object(body)
     try:
         return ImportedDataset.from_json(value).hash if value is not None else ""
     except (ContractError, ValueError):

@@ -124,7 +124,7 @@ def _data(found: Evidence) -> list[Refusal]:
         refusals.append(Refusal("data", says, _RUN_AGAIN))
     if found.imported_hash is not None and found.imported_hash != wanted:
         says = (
-            f"dataset {_short(wanted)} is not in the data bucket any more"
+            f"dataset {_short(wanted)} is not in the data bucket any more, or you may not read its manifest"
             if not found.imported_hash
             else f"the dataset that it names has changed: it is {_short(found.imported_hash)}, not {_short(wanted)}"
         )

@@ -100,4 +100,5 @@ def _total(source: Target, endpoint: str, metric: str, since: datetime, now: dat
         Namespace="AWS/SageMaker", MetricName=metric, StartTime=since, EndTime=now, Period=3600, Statistics=["Sum"],
         Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": VARIANT}],
     )  # fmt: skip
-    return round(sum(point["Sum"] for point in answer["Datapoints"]))
+    total: float = sum(point["Sum"] for point in answer["Datapoints"])
+    return round(total)
