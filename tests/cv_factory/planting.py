@@ -140,6 +140,10 @@ class Planted:
     evaluation: dict[str, Any]
     prefix: str
 
+    @property
+    def label(self) -> str:
+        return f"version {self.version}"
+
 
 def plant(
     target: Target,

@@ -1,8 +1,7 @@
-"""One server for the tests of approvals; each test has an environment of its own, so that no champion is left."""
+"""One server and one environment for the tests of approvals; each test finds its group empty: no champion."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,8 +10,6 @@ import pytest
 from cv_factory.session import Target
 from tests.cv_factory import planting
 from tests.cv_factory.planting import Factory
-
-_NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +29,9 @@ class Place:
 
 @pytest.fixture
 def place(factory: Factory) -> Place:
-    env = f"e{next(_NUMBERS)}"
-    file = factory.folder / "factory.yaml"
-    file.write_text(file.read_text(encoding="utf-8") + f"  {env}: {{}}\n", encoding="utf-8")
-    return Place(env, factory, factory.target(env))
+    target = factory.target("dev")
+    sagemaker, group = target.client("sagemaker"), target.settings.names.package_group
+    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+    for arn in [each["ModelPackageArn"] for page in pages for each in page["ModelPackageSummaryList"]]:
+        sagemaker.delete_model_package(ModelPackageName=arn)
+    return Place("dev", factory, target)

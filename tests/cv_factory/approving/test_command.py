@@ -58,41 +58,42 @@ def test_it_shows_the_model_the_champion_and_what_it_deploys_and_then_asks(place
     champion = plant(place.target, "first", approval="Approved")
     planted = plant(place.target, "second", champion=champion.bundle_hash)
     answer = call("approve", typed="n\n")
-    assert answer.code == 1 and "version 2 is not approved: you said no" in answer.err
+    number = planted.version
+    assert answer.code == 1 and f"version {number} is not approved: you said no" in answer.err
     assert status(place, planted.arn) == "PendingManualApproval"
     for words in (
-        f"version 2 of {place.target.settings.names.package_group}: PendingManualApproval",
+        f"version {number} of {place.target.settings.names.package_group}: PendingManualApproval",
         "Gate: register. All 2 rules hold.",
         "Test split, protocol group, 120 images",
         "0.900",
         "0.850 to 0.940",
         "+0.021",
         "-0.004",
-        f"Champion: version 1, bundle {champion.bundle_hash[:12]}; both on the same 120 images, in pairs",
+        f"Champion: {champion.label}, bundle {champion.bundle_hash[:12]}; both on the same 120 images, in pairs",
         f"bundle {planted.bundle_hash[:12]} (float32) on ml.m5.xlarge x 1, all-at-once",
         "Image: sha256:",
         f"Report: s3://{place.target.settings.names.artifact_bucket}/{planted.prefix}report.html",
         "Started by arn:aws:sts::123456789012:assumed-role/engineer/ann; you are ",
-        "Approve version 2? [y/N]",
+        f"Approve version {number}? [y/N]",
     ):
         assert words in answer.out, words
-    assert answer.out.index("Gate: register") < answer.out.index("Approve version 2?")
+    assert answer.out.index("Gate: register") < answer.out.index(f"Approve version {number}?")
 
-    answer = call("approve", "2", "--why", "fewer misses", typed="y\n")
-    assert answer.code == 0 and "\nversion 2 is approved\n" in answer.out
+    answer = call("approve", str(number), "--why", "fewer misses", typed="y\n")
+    assert answer.code == 0 and f"\nversion {number} is approved\n" in answer.out
     assert status(place, planted.arn) == "Approved"
 
 
 def test_yes_does_not_ask_and_without_anybody_to_ask_nothing_is_approved(place: Place, call: Call) -> None:
     planted = plant(place.target, "first")
-    nobody = call("approve", "1")
+    nobody = call("approve", str(planted.version))
     assert nobody.code == 2 and "nobody can be asked" in nobody.err and "--yes" in nobody.err
-    asked = call("approve", "1", "--json")
+    asked = call("approve", str(planted.version), "--json")
     assert asked.code == 2 and status(place, planted.arn) == "PendingManualApproval"
-    answer = call("approve", "1", "--yes")
-    assert answer.code == 0 and "Approve version 1?" not in answer.out
+    answer = call("approve", str(planted.version), "--yes")
+    assert answer.code == 0 and "Approve version" not in answer.out
     assert status(place, planted.arn) == "Approved"
-    again = call("approve", "1")
+    again = call("approve", str(planted.version))
     assert again.code == 0 and "approved already" in again.out
 
 
@@ -113,9 +114,10 @@ def test_json_is_one_document_with_the_review(place: Place, call: Call) -> None:
 
 
 def test_a_refusal_says_every_reason_and_is_exit_code_3(place: Place, call: Call) -> None:
-    plant(place.target, "one", champion="c" * 64, metadata={release.META_REPORT: None})
+    planted = plant(place.target, "one", champion="c" * 64, metadata={release.META_REPORT: None})
     answer = call("approve", "--yes")
     assert answer.code == 3
-    assert "version 1 is not approved: version 1 does not say which report.html" in answer.err
+    label = planted.label
+    assert f"{label} is not approved: {label} does not say which report.html" in answer.err
     assert "Also: it was compared with bundle cccccccccccc" in answer.err and "cv-factory run" in answer.err
     assert "Gate: register" in answer.out, "what there is to know is shown all the same"

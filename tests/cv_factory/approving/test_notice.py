@@ -22,6 +22,6 @@ def test_a_package_that_waits_is_told_of_through_the_topic(place: Place) -> None
         assert time.monotonic() < deadline, "nobody was told"
         messages = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", [])
     told = json.loads(messages[0]["Body"])
-    assert told["Subject"] == f"{names.prefix}: version 1 waits for approval"
+    assert told["Subject"] == f"{names.prefix}: {planted.label} waits for approval"
     assert f"packages/{planted.bundle_hash}/report.html" in told["Message"]
-    assert f"cv-factory --env {place.env} approve 1" in told["Message"]
+    assert f"cv-factory --env {place.env} approve {planted.version}" in told["Message"]

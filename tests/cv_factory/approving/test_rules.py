@@ -97,7 +97,7 @@ def edited(**values: Any) -> Callable[[Place, Planted], None]:
 
 REFUSED = {
     "another champion": Fault(
-        "champion", "compared with no champion, and now version 2 (bundle", {}, another_champion
+        "champion", "compared with no champion, and now version {next} (bundle", {}, another_champion
     ),
     "no champion any more": Fault(
         "champion", "compared with bundle cccccccccccc, and now none is", {"champion": "c" * 64}
@@ -116,9 +116,9 @@ REFUSED = {
         "evaluation", "does not say which evaluation.json", {"metadata": {release.META_EVALUATION: None}}
     ),
     "unknown report": Fault("report", "does not say which report.html", {"metadata": {release.META_REPORT: None}}),
-    "no report": Fault("report", "report.html of version 1 is missing", {}, artifact("report.html", None)),
+    "no report": Fault("report", "report.html of version {version} is missing", {}, artifact("report.html", None)),
     "another report": Fault("report", "is not the one that was registered", {}, artifact("report.html", b"fine")),
-    "gate": Fault("gate", "outcome for version 1 is 'refuse': too bad", {
+    "gate": Fault("gate", "outcome for version {version} is 'refuse': too bad", {
         "evaluated": {"gate": {"outcome": "refuse", "message": "too bad", "reasons": []}},
     }),
     "kept data": Fault(
@@ -138,7 +138,8 @@ def test_each_rule_refuses_alone(place: Place, name: str) -> None:
     assert {each.rule for each in review.refusals} == {fault.rule}, review.refusals
     with pytest.raises(RefusedError) as caught:
         approving.approve(place.target, review, "looks fine")
-    assert fault.says in caught.value.headline and caught.value.hint and caught.value.exit_code == 3
+    says = fault.says.format(version=planted.version, next=planted.version + 1)
+    assert says in caught.value.headline and caught.value.hint and caught.value.exit_code == 3
     assert status(place, planted.arn) == "PendingManualApproval"
     assert release.META_APPROVED_BY not in metadata(place, planted.arn)
 
@@ -158,6 +159,6 @@ def test_a_rejected_package_says_why_it_was_rejected(place: Place) -> None:
     place.target.client("sagemaker").update_model_package(
         ModelPackageArn=planted.arn, ModelApprovalStatus="Rejected", ApprovalDescription="misses cracks"
     )
-    review = approving.find(place.target, "1")
+    review = approving.find(place.target, str(planted.version))
     assert "it was rejected: misses cracks" in review.notes
     assert approving.approve(place.target, review, "").before == "Rejected"
