@@ -33,6 +33,11 @@ def take(session: Session, names: Names, why: str) -> None:
     log.event("taken down", package_arn=value["package_arn"], why=why)
 
 
+def is_down(s3: S3Client, names: Names) -> bool:
+    """Whether somebody took the endpoint down, and nobody ended that since."""
+    return aws.read_json(s3, names.artifacts(DOWN_KEY)) is not None
+
+
 def lift(s3: S3Client, names: Names) -> None:
     """The endpoint may be created again."""
     where = names.artifacts(DOWN_KEY)

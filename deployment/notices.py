@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts import evaluation, release
 from contracts.errors import FactoryError
@@ -44,7 +44,7 @@ def tell(session: Session, settings: ReleaseSettings) -> tuple[str, ...]:
             found = packages.describe(sagemaker, arn)
             if found is not None and found.approval == PENDING and _tell(session, s3, sagemaker, settings, found):
                 told.append(arn)
-    except (ClientError, FactoryError) as error:
+    except (ClientError, BotoCoreError, FactoryError) as error:
         missing = isinstance(error, ClientError) and aws.error_code(error) in ("NotFound", "NotFoundException")
         log.event("not told", level=logging.INFO if missing else logging.WARNING, reason=str(error))
     return tuple(told)
