@@ -24,6 +24,10 @@ ACTORS = (
 
 SETTINGS_KEY = "release/settings.json"
 PIN_KEY = "release/pin.json"
+#: Written by ``cleanup`` when it takes the endpoint down: which package must not be brought back by an event.
+DOWN_KEY = "release/down.json"
+#: One object for each package and evaluation that the alerts topic was told of.
+NOTICES_PREFIX = "release/notices/"
 #: What ``Champion`` answers when there is none: a prefix with one small object, because an input must exist.
 NO_CHAMPION_PREFIX = "release/no-champion/"
 NO_CHAMPION_KEY = NO_CHAMPION_PREFIX + "none.json"
@@ -138,6 +142,14 @@ class Names:
     def deployer_alias_arn(self) -> str:
         """What the rules call: the deployer's alias. The pipeline's steps call the function itself."""
         return f"{self.deployer_arn}:{DEPLOYER_ALIAS}"
+
+    @property
+    def alerts_topic(self) -> str:
+        return f"{self.prefix}-alerts"
+
+    @property
+    def alerts_topic_arn(self) -> str:
+        return f"arn:aws:sns:{self.region}:{self.account_id}:{self.alerts_topic}"
 
     @property
     def registry_rule(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,6 +23,7 @@ CHAMPION_OUTPUTS = ("champion_uri", "package_arn", "bundle_hash")
 KEEP_OUTPUTS = (
     "package_uri", "model_uri", "evaluation_file_uri", "report_uri", "model_card_uri",
     "bundle_hash", "dataset_hash", "source_hash", "protocol", "precision", "known", "known_status",
+    "evaluation_sha256", "report_sha256", "champion_bundle_hash",
 )  # fmt: skip
 
 # The guards of ``release.guards``: what rolls an update back.
@@ -49,6 +51,9 @@ LEASE_KEY = "release/lease.json"
 #: What was released, by whom and how it ended: one object for each change of state, never changed, never removed.
 LEDGER_PREFIX = "release/ledger/"
 
+#: On what a release makes: hours since the endpoint's last change, after which ``cleanup`` takes it down.
+EXPIRY_TAG = "ExpireHours"
+
 #: The Lambda's environment variable that names the settings object, ``s3://…/release/settings.json``.
 SETTINGS_VARIABLE = "CVF_SETTINGS_URI"
 #: What the golden requests on the temporary endpoint gave last, ``{"config", "report"}``.
@@ -63,6 +68,28 @@ META_PRECISION = "serving_precision"
 META_TRAINING_DIGEST = "training_image_digest"
 META_INFERENCE_DIGEST = "inference_image_digest"
 META_EXECUTION = "execution_id"
+#: SHA-256 of the kept ``evaluation.json`` and ``report.html``, and the bundle that the evaluation compared with.
+META_EVALUATION = "evaluation_sha256"
+META_REPORT = "report_sha256"
+META_CHAMPION = "champion_bundle_hash"
+#: Who approves: ``manual`` (a person), or right after it was registered ``automatic`` (the pipeline) or ``promoted``
+#: (the person who brought it from another environment).
+META_APPROVAL = "approval"
+#: The STS identities of who started the execution and of who approved (:func:`recorded_identity`).
+META_STARTED_BY = "started_by"
+META_APPROVED_BY = "approved_by"
+#: Of a package that was promoted: the package it was copied from, and how that one did before.
+META_ORIGIN = "origin_package_arn"
+META_SOAK = "origin_soak"
+
+MANUAL, AUTOMATIC, PROMOTED = "manual", "automatic", "promoted"
+#: ``champion_bundle_hash`` of an evaluation that had no champion: a value must not be empty.
+NO_CHAMPION = "none"
+#: Who started an execution that does not say.
+UNKNOWN = "unknown"
+#: Values of CustomerMetadataProperties. Source: API reference, CreateModelPackage.
+MAX_META_VALUE = 256
+_NOT_IN_META = re.compile(r"[^\w\s.:/=+\-@]")
 
 
 #: Fields that are lists in JSON and tuples here.
@@ -109,6 +136,7 @@ class ReleaseSettings:
     termination_minutes: int
     guards: Mapping[str, float]
     log_days: int
+    expire_hours: int
     isolated_endpoint: bool
     kms_key_id: str
     endpoint_role_arn: str
@@ -191,6 +219,11 @@ class ImageSignature:
             return cls(**value)
         except TypeError:
             raise ContractError("the image's signature file is not one", "Sign the image again.") from None
+
+
+def recorded_identity(arn: str) -> str:
+    """An identity's ARN as a package's metadata can hold it: other characters become ``_``; 256 characters at most."""
+    return _NOT_IN_META.sub("_", arn)[:MAX_META_VALUE] or UNKNOWN
 
 
 def signature_key(digest: str) -> str:

@@ -16,14 +16,14 @@ from contracts import release
 from contracts.errors import ContractError, UsageError
 from contracts.release import ReleaseSettings
 from contracts.s3uri import S3Uri
-from deployment import keep, log, releases
+from deployment import down, keep, log, notices, releases
 from deployment.aws import Session, read_settings
 from deployment.reconcile import reconcile
 
 #: Action -> the fields that its event must have, each text.
 FIELDS: dict[str, tuple[str, ...]] = {
     release.CHAMPION: (),
-    release.KEEP: ("execution_id", "model_uri", "evaluation_uri", "dataset_uri"),
+    release.KEEP: ("execution_id", "model_uri", "evaluation_uri", "dataset_uri", "started_by"),
     release.PUBLISH: ("package_arn", "model_card_uri"),
     release.DEPLOY: ("package_arn", "reason", "execution_id"),
     release.SWEEP: (),
@@ -110,7 +110,10 @@ def _deploy(session: Session, settings: ReleaseSettings, fields: dict[str, str])
 
 
 def _sweep(session: Session, settings: ReleaseSettings, _: dict[str, str]) -> dict[str, Any]:
-    return reconcile(session, settings).to_json()
+    held = down.held(session, settings)
+    found = held or reconcile(session, settings)
+    notices.tell(session, settings)
+    return found.to_json()
 
 
 def _retry(session: Session, settings: ReleaseSettings, _: dict[str, str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,13 @@ from deployment.aws import Session
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
 
 #: CopyObject copies at most 5 GB in one call. Source: S3 User Guide, "Copying, moving, and renaming objects".
 MAX_COPY_BYTES = 5 * 1024**3
+
+#: What a person decides by.
+_EVIDENCE = (evaluation.EVALUATION, evaluation.REPORT)
 
 
 def champion(session: Session, settings: ReleaseSettings) -> dict[str, str]:
@@ -44,22 +49,27 @@ def keep(
     model_uri: str,
     evaluation_uri: str,
     dataset_uri: str,
+    started_by: str = release.UNKNOWN,
 ) -> dict[str, str]:
     """Copy what a package will name to ``packages/<bundle hash>/`` and say whether the group knows that bundle.
 
     The same bundle served with another precision is another package: ``packages/<bundle hash>-int8/``.
 
-    What is kept is never replaced: the list ``kept.json`` is written last, and a prefix that has it is complete. A copy
-    that was interrupted starts over; one that lost an object gets that object again.
+    The list ``kept.json`` is written last, and a prefix that has it is complete. A copy that was interrupted starts
+    over; one that lost an object gets that object again. What an Approved package names is never replaced. Otherwise
+    the newest evaluation counts, because it compares with the champion of now: it takes the place of the older one, and
+    a package of the bundle that waits or was rejected names it from then on.
 
     Args:
         model_uri: the archive that ``train`` made.
         evaluation_uri: the prefix with the output of ``evaluate``.
         dataset_uri: the prefix with the output of ``preprocess``.
+        started_by: the STS identity that started the execution.
 
     Returns:
-        The kept URIs, what ``evaluation.json`` says of the bundle, and ``known``: the ARN of any package of the group
-        with this bundle (whatever its status), and its approval status; both empty for a new bundle.
+        The kept URIs, what ``evaluation.json`` says of the bundle, the SHA-256 of the kept evaluation and report, and
+        ``known``: the ARN of any package of the group with this bundle (whatever its status), and its approval status;
+        both empty for a new bundle.
 
     Raises:
         ContractError: something to keep is missing, too large, or not what its contract says.
@@ -76,10 +86,15 @@ def keep(
         evaluation.MODEL_CARD: results / evaluation.MODEL_CARD,
         release.DATASET_MANIFEST: S3Uri.parse(dataset_uri).as_prefix / dataset.MANIFEST,
     }
+    sagemaker = session.client("sagemaker")
+    known = packages.with_bundle(sagemaker, settings.names.package_group, facts["bundle_hash"], facts["precision"])
+    final = known is not None and known.approval == packages.APPROVED
+    if not final:
+        _forget_other_evidence(s3, sources, prefix)
     copied = _copy(s3, sources, prefix, execution_id)
-    known = packages.with_bundle(
-        session.client("sagemaker"), settings.names.package_group, facts["bundle_hash"], facts["precision"]
-    )
+    evidence = _evidence(s3, prefix)
+    if known is not None and not final:
+        _renew(sagemaker, known, evidence, execution_id, started_by)
     log.event(
         "kept",
         execution_id=execution_id,
@@ -94,9 +109,58 @@ def keep(
         "report_uri": str(prefix / evaluation.REPORT),
         "model_card_uri": str(prefix / evaluation.MODEL_CARD),
         **facts,
+        **evidence,
         "known": known.arn if known else "",
         "known_status": known.approval if known else "",
     }
+
+
+def _forget_other_evidence(s3: S3Client, sources: dict[str, S3Uri], prefix: S3Uri) -> None:
+    """Take the list away from a complete prefix whose evaluation or report is not this run's: then all is copied."""
+    if release.KEPT not in _names(s3, prefix):
+        return
+    for name in _EVIDENCE:
+        newest = _sha256(s3, sources[name])
+        if newest and newest != _sha256(s3, prefix / name):
+            s3.delete_object(Bucket=prefix.bucket, Key=(prefix / release.KEPT).key)
+            return
+
+
+def _evidence(s3: S3Client, prefix: S3Uri) -> dict[str, str]:
+    """What the package will say about the evaluation that is kept."""
+    value = aws.read_json(s3, prefix / evaluation.EVALUATION)
+    champion = value.get("champion") if isinstance(value, dict) else None
+    return {
+        release.META_EVALUATION: _sha256(s3, prefix / evaluation.EVALUATION),
+        release.META_REPORT: _sha256(s3, prefix / evaluation.REPORT),
+        release.META_CHAMPION: str(champion["bundle_hash"]) if champion else release.NO_CHAMPION,
+    }
+
+
+def _renew(
+    sagemaker: SageMakerClient, known: packages.Package, evidence: dict[str, str], execution_id: str, started_by: str
+) -> None:
+    """A package of this bundle that waits, or was rejected, names the evaluation that is kept now."""
+    about = {**evidence, release.META_EXECUTION: execution_id, release.META_STARTED_BY: started_by}
+    there = sagemaker.describe_model_package(ModelPackageName=known.arn).get("CustomerMetadataProperties", {})
+    if all(there.get(name) == value for name, value in evidence.items()):
+        return
+    sagemaker.update_model_package(ModelPackageArn=known.arn, CustomerMetadataProperties={**there, **about})
+    log.event("evaluated again", package_arn=known.arn, execution_id=execution_id)
+
+
+def _sha256(s3: S3Client, uri: S3Uri) -> str:
+    """Of an object's content; empty where there is none."""
+    try:
+        body = s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"]
+    except ClientError as error:
+        if aws.is_missing(error):
+            return ""
+        raise
+    found = hashlib.sha256()
+    for chunk in body.iter_chunks(1 << 20):
+        found.update(chunk)
+    return found.hexdigest()
 
 
 def publish(session: Session, *, package_arn: str, model_card_uri: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -188,9 +188,17 @@ def find(sagemaker: SageMakerClient, names: Names, wanted: str) -> Package:
     return package
 
 
-def set_approval(sagemaker: SageMakerClient, package: Package, approval: Approval, reason: str) -> None:
+def set_approval(
+    sagemaker: SageMakerClient,
+    package: Package,
+    approval: Approval,
+    reason: str,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Decide about a package; with ``metadata``, values that join its CustomerMetadataProperties in the same call."""
+    more: dict[str, Any] = {"CustomerMetadataProperties": dict(metadata)} if metadata else {}
     sagemaker.update_model_package(
-        ModelPackageArn=package.arn, ModelApprovalStatus=approval, ApprovalDescription=reason[:MAX_REASON]
+        ModelPackageArn=package.arn, ModelApprovalStatus=approval, ApprovalDescription=reason[:MAX_REASON], **more
     )
     log.event("approval", package_arn=package.arn, before=package.approval, after=approval, reason=reason[:MAX_REASON])
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contracts.errors import RefusedError, UsageError
 from contracts.names import PIN_KEY
 from contracts.release import Pin, ReleaseSettings
-from deployment import aws, log, packages
+from deployment import aws, down, log, packages
 from deployment.aws import Session
 from deployment.outcome import Outcome
 from deployment.packages import APPROVED, COMPLETED, PENDING, REJECTED, Package
@@ -33,19 +34,26 @@ class Decision:
         return self.before != self.after
 
 
-def approve(session: Session, settings: ReleaseSettings, package: str | None = None, reason: str = "") -> Decision:
+def approve(
+    session: Session,
+    settings: ReleaseSettings,
+    package: str | None = None,
+    reason: str = "",
+    metadata: Mapping[str, str] | None = None,
+) -> Decision:
     """Approve a package; its registry event then starts the deployment.
 
     Args:
         package: ARN or version; None: the newest that waits for approval.
         reason: kept with the package, at most 1,024 characters.
+        metadata: joins the package's CustomerMetadataProperties: who approved what whom has started.
 
     Raises:
         UsageError: no such package, or nothing waits.
         RefusedError: the package is not complete.
     """
     sagemaker = session.client("sagemaker")
-    found = _named(sagemaker, settings, package, "approve")
+    found = named(sagemaker, settings, package, "approve")
     if found.approval == APPROVED:
         return _unchanged(found, f"{found.label} is approved already{_why(found)}")
     if found.status != COMPLETED:
@@ -53,7 +61,7 @@ def approve(session: Session, settings: ReleaseSettings, package: str | None = N
             f"{found.label} is {found.status}, so it cannot be approved",
             "Wait until it is Completed. A Failed package is registered again by another run of the pipeline.",
         )
-    packages.set_approval(sagemaker, found, APPROVED, _short(reason))
+    packages.set_approval(sagemaker, found, APPROVED, _short(reason), metadata)
     was = f"; it was rejected{_why(found)}" if found.approval == REJECTED else ""
     newest = next((version for version, _ in packages.versions(sagemaker, settings.names.package_group, APPROVED)), 0)
     later = f". Version {newest} is approved and newer, so that one is served" if newest > found.version else ""
@@ -74,7 +82,7 @@ def reject(session: Session, settings: ReleaseSettings, package: str | None = No
     if not reason:
         raise UsageError("a rejection needs its reason", 'Say it: cv-factory reject --why "misses cracked cells".')
     sagemaker = session.client("sagemaker")
-    found = _named(sagemaker, settings, package, "reject")
+    found = named(sagemaker, settings, package, "reject")
     if found.approval != REJECTED:
         packages.set_approval(sagemaker, found, REJECTED, reason)
     s3, pin = session.client("s3"), settings.names.artifacts(PIN_KEY)
@@ -108,6 +116,7 @@ def deploy(
         RefusedError: the package is not Approved.
     """
     s3, pin = session.client("s3"), settings.names.artifacts(PIN_KEY)
+    down.lift(s3, settings.names)
     if package is None:
         if aws.read_json(s3, pin) is not None:
             s3.delete_object(Bucket=pin.bucket, Key=pin.key)
@@ -141,7 +150,12 @@ def approve_for_pipeline(session: Session, settings: ReleaseSettings, package_ar
     return Decision(found.arn, found.version, found.approval, APPROVED, f"{found.label} is approved")
 
 
-def _named(sagemaker: SageMakerClient, settings: ReleaseSettings, package: str | None, verb: str) -> Package:
+def named(sagemaker: SageMakerClient, settings: ReleaseSettings, package: str | None, verb: str) -> Package:
+    """The package that is named by ARN or version; None: the newest that waits for approval.
+
+    Raises:
+        UsageError: no such package, or nothing waits.
+    """
     if package is not None:
         return packages.find(sagemaker, settings.names, package)
     for _, arn in packages.versions(sagemaker, settings.names.package_group, PENDING):

@@ -8,7 +8,7 @@ from typing import Any
 from contracts.errors import RefusedError, UsageError
 from contracts.names import PIN_KEY
 from contracts.release import Pin, ReleaseSettings
-from deployment import aws, log, packages
+from deployment import aws, down, log, packages
 from deployment.aws import Session
 from deployment.outcome import Outcome
 from deployment.packages import APPROVED, REJECTED, Package
@@ -73,6 +73,7 @@ def rollback(
             packages.set_approval(sagemaker, newer, REJECTED, reason)
             rejected.append(version)
     s3.delete_object(Bucket=pin.bucket, Key=pin.key)
+    down.lift(s3, settings.names)
     log.event("rolled back", package_arn=target.arn, rejected=rejected, reason=reason)
     return RolledBack(target, tuple(rejected), act(session, settings, at_once=now))
 

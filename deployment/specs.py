@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts import hashing, invocation
 from contracts.names import VARIANT
-from contracts.release import CAPTURE_PREFIX, ReleaseSettings
+from contracts.release import CAPTURE_PREFIX, EXPIRY_TAG, ReleaseSettings
 from deployment.packages import Package
 
 if TYPE_CHECKING:
@@ -180,7 +180,8 @@ def not_retained(settings: ReleaseSettings) -> list[VariantPropertyTypeDef]:
 
 
 def tags(settings: ReleaseSettings) -> list[TagTypeDef]:
-    return [{"Key": key, "Value": value} for key, value in sorted(settings.names.tags.items())]
+    expiry = {EXPIRY_TAG: str(settings.expire_hours)} if settings.expire_hours else {}
+    return [{"Key": key, "Value": value} for key, value in sorted({**settings.names.tags, **expiry}.items())]
 
 
 def is_ours(name: str, settings: ReleaseSettings) -> bool:

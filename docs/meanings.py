@@ -93,11 +93,14 @@ MEANINGS = {
     "release.percent": "Of the traffic (canary, linear) or the fleet (rolling) in one step.",
     "release.bake_minutes": "Wait after each step.",
     "release.owners": "ARNs of who may take the role `<name>-<env>-owner`. Empty: whoever the account's IAM lets.",
+    "release.keep": "Good releases whose artefacts `cleanup` never touches, the newest first.",
+    "release.four_eyes": "Where who started an execution may not approve its model. `never`: a team of one.",
+    "release.soak_hours": "That a model must have served elsewhere, without an alarm, before it is promoted to here.",
+    "release.expire_hours": "Since its last release, after which `cleanup` takes an endpoint down. 0: never.",
     "release.termination_minutes": "How long the old fleet stays after the traffic has moved; rolling: no effect.",
     "release.guards": "Guard → threshold; an update that passes one is rolled back, and what is not named is off."
     " `errors_5xx`: answers a minute; `share_4xx`: of all answers; `latency_p99_ms`; `memory_percent`; `label_shift`:"
     " how far a label's share may move from the day before ([what is watched](release-owner.md#what-is-watched)).",
-    "release.keep": "Good releases that a clean-up never touches. No effect yet.",
     "release.readers": "Other accounts that may read the registered packages, their files and the inference images.",
     "network.vpc": "`none`: SageMaker's own network. `create`: a VPC is made, with private subnets in two zones."
     " `existing`: the ids of `aws.existing`.",

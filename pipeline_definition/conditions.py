@@ -11,7 +11,7 @@ from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.lambda_step import LambdaStep
 
-from contracts import evaluation
+from contracts import evaluation, release
 from contracts.names import APPROVAL, EVALUATE, GATE, KNOWN, NOTHING_NEW, REFUSE
 from pipeline_definition import jobs, parameters
 from pipeline_definition.context import Context
@@ -49,7 +49,7 @@ def approval(context: Context, published: LambdaStep, deploy: LambdaStep) -> Con
     return ConditionStep(
         APPROVAL,
         depends_on=[published],
-        conditions=[ConditionEquals(left=context.parameters[parameters.APPROVAL], right=parameters.AUTOMATIC)],
+        conditions=[ConditionEquals(left=context.parameters[parameters.APPROVAL], right=release.AUTOMATIC)],
         if_steps=[deploy],
         else_steps=[],
     )

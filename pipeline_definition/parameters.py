@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contracts.errors import RefusedError, UsageError
+from contracts.release import AUTOMATIC, MANUAL, UNKNOWN, recorded_identity
 from contracts.s3uri import S3Uri
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 DATASET_URI, CHECKPOINT_URI = "DatasetUri", "CheckpointUri"
 APPROVAL = "Approval"
 GIT_SHA = "GitSha"
+#: The STS identity of who starts: in an environment with four eyes somebody else approves.
+STARTED_BY = "StartedBy"
 TRAINING_IMAGE_DIGEST, INFERENCE_IMAGE_DIGEST = "TrainingImageDigest", "InferenceImageDigest"
 #: Declared only with ``network.vpc: create``: Terraform makes the network, so its ids are no part of the settings.
 SUBNET_A, SUBNET_B, SECURITY_GROUP = "SubnetA", "SubnetB", "SecurityGroup"
 
-MANUAL, AUTOMATIC = "manual", "automatic"
-UNKNOWN = "unknown"
 
 #: StartPipelineExecution, Parameter.Value.
 MAX_VALUE_CHARACTERS = 1024
@@ -49,6 +50,7 @@ def declared(settings: Settings) -> tuple[Declared, ...]:
         Declared(CHECKPOINT_URI),
         Declared(APPROVAL, settings.release.approval, approvals),
         Declared(GIT_SHA, UNKNOWN),
+        Declared(STARTED_BY, UNKNOWN),
         Declared(TRAINING_IMAGE_DIGEST),
         Declared(INFERENCE_IMAGE_DIGEST),
         *(Declared(name) for name in network),
@@ -63,6 +65,7 @@ def start_parameters(
     training_image_digest: str,
     inference_image_digest: str,
     git_sha: str = "",
+    started_by: str = "",
     approval: str | None = None,
     network: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, str]:
@@ -75,6 +78,7 @@ def start_parameters(
         training_image_digest: ``sha256:…`` of the training image that the jobs will run.
         inference_image_digest: ``sha256:…`` of the serving image that the package will name.
         git_sha: the commit; empty when there is none.
+        started_by: the ARN that STS gives the caller; empty when nobody asked.
         approval: ``manual`` or ``automatic``; by default what ``release.approval`` says.
         network: with ``network.vpc: create`` the field ``network`` of ``release/settings.json``,
             ``{"subnets": [two or more], "security_groups": [one or more]}``.
@@ -88,6 +92,7 @@ def start_parameters(
         CHECKPOINT_URI: str(S3Uri.parse(checkpoint_uri).as_prefix),
         APPROVAL: approval or settings.release.approval,
         GIT_SHA: git_sha or UNKNOWN,
+        STARTED_BY: recorded_identity(started_by),
         TRAINING_IMAGE_DIGEST: training_image_digest,
         INFERENCE_IMAGE_DIGEST: inference_image_digest,
     }

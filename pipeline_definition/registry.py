@@ -55,6 +55,7 @@ def keep(context: Context, prepared: ProcessingStep, trained: TrainingStep, eval
         "model_uri": trained.properties.ModelArtifacts.S3ModelArtifacts,
         "evaluation_uri": jobs.output_uri(evaluated, "evaluation"),
         "dataset_uri": jobs.output_uri(prepared, "dataset"),
+        "started_by": context.parameters[parameters.STARTED_BY],
     }
     return _call(context, KEEP, payload, release.KEEP_OUTPUTS)
 
@@ -96,6 +97,11 @@ def register(context: Context, kept: LambdaStep) -> ConfigurableRetryStep:
             release.META_TRAINING_DIGEST: given[parameters.TRAINING_IMAGE_DIGEST],
             release.META_INFERENCE_DIGEST: digest,
             release.META_EXECUTION: ExecutionVariables.PIPELINE_EXECUTION_ID,
+            release.META_EVALUATION: out["evaluation_sha256"],
+            release.META_REPORT: out["report_sha256"],
+            release.META_CHAMPION: out["champion_bundle_hash"],
+            release.META_APPROVAL: given[parameters.APPROVAL],
+            release.META_STARTED_BY: given[parameters.STARTED_BY],
         },
     }
     return _Register(context, REGISTER, request)

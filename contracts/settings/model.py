@@ -147,6 +147,9 @@ class Release(Section):
     termination_minutes: Annotated[int, Field(ge=0, le=60)]
     guards: dict[Guard, Annotated[float, Field(gt=0), BeforeValidator(_number)]]
     keep: Annotated[int, Field(ge=1, le=100)]
+    four_eyes: Literal["prod", "always", "never"]
+    soak_hours: Annotated[int, Field(ge=0, le=720)]
+    expire_hours: Annotated[int, Field(ge=0, le=8760)]
     owners: Annotated[
         tuple[Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/\S+$")], ...], Field(max_length=20)
     ]
@@ -211,6 +214,11 @@ class Settings(Section):
     tracking: Tracking
     operations: Operations
     github: Github
+
+    @property
+    def four_eyes(self) -> bool:
+        """Whether another person must approve than the one who started the execution."""
+        return self.release.four_eyes == "always" or (self.release.four_eyes == "prod" and self.env == "prod")
 
     @property
     def names(self) -> Names:

@@ -124,6 +124,27 @@ class Cli:
 
         return state.folder(self.file, self.settings.env)
 
+    def ask(self, question: str) -> bool:
+        """Whether a person says yes; ``--yes`` says it beforehand.
+
+        Raises:
+            UsageError: nobody can be asked: the output is JSON, or the input has ended.
+        """
+        from contracts.errors import UsageError
+
+        if self.yes:
+            return True
+        if not self.json:
+            try:
+                said = typer.confirm(question, default=False)
+            except typer.Abort:
+                self.screen.say()
+            else:
+                if not sys.stdin.isatty():
+                    self.screen.say()  # a terminal shows the person's own line break
+                return said
+        raise UsageError(f"nobody can be asked: {question}", "Add --yes to say yes beforehand.")
+
     def announce_change(self) -> None:
         """Every command that changes something says first where."""
         self.screen.say(f"On {self.target}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from cv_factory.cli.pipeline import again
 if TYPE_CHECKING:
     from deployment import Decision
 
+APPROVED = "Approved"
 Package = Annotated[
     str | None, typer.Argument(metavar="[PACKAGE]", help="Version or ARN. Default: the newest that waits.")
 ]
@@ -29,16 +30,55 @@ def approve(
     cli: Cli,
     package: Package = None,
     why: Annotated[str, typer.Option(help="Kept with the package.")] = "",
+    from_profile: Annotated[
+        str | None,
+        typer.Option("--from-profile", metavar="PROFILE", help="AWS profile that reads another environment's package."),
+    ] = None,
 ) -> None:
-    """Approve a model package. Its deployment starts by itself."""
-    import deployment
-    from cv_factory.operations import release
+    """Show what a model package is worth and what it replaces, and approve it. Its deployment starts by itself."""
+    from cv_factory.cli import deciding
+    from cv_factory.operations import approving, promotion
 
     target = cli.target
     cli.announce_change()
-    decision = deployment.approve(target.session, release.settings_of(target), package, why)
-    _tell(cli, decision)
-    if decision.changed and not cli.json:
+    if package is not None and promotion.is_elsewhere(target, package):
+        _promote(cli, package, why, from_profile)
+        return
+    review = approving.find(target, package)
+    if not cli.json:
+        deciding.show(cli.screen, review)
+    approving.check(review)
+    waits = review.package.approval != APPROVED
+    if waits and not cli.ask(f"Approve {review.package.label}?"):
+        raise FactoryError(f"{review.package.label} is not approved: you said no", "Nothing was changed.")
+    decision = approving.approve(target, review, why)
+    if cli.json:
+        cli.screen.document({**_document(decision), "review": review.to_json()})
+        return
+    cli.screen.say(decision.message)
+    if decision.changed:
+        cli.screen.say(f"The deployment follows. See it: {again(cli, 'status')}")
+
+
+def _promote(cli: Cli, package: str, why: str, profile: str | None) -> None:
+    """Bring a package of another environment here and approve it."""
+    from cv_factory.cli import deciding
+    from cv_factory.operations import approving, promotion
+
+    target = cli.target
+    found = promotion.find(target, package, profile)
+    if not cli.json:
+        deciding.show(cli.screen, found.review)
+    approving.check(found.review, promoted=True)
+    if not cli.ask(f"Promote {found.review.package.label} of {found.source.settings.env} to {cli.env}?"):
+        raise FactoryError(f"{found.review.package.label} is not promoted: you said no", "Nothing was changed.")
+    line = again(cli, f"approve {package}" + (f" --from-profile {profile}" if profile else ""))
+    decision = promotion.promote(target, found, why, line)
+    if cli.json:
+        cli.screen.document({**_document(decision), "review": found.to_json()})
+        return
+    cli.screen.say(f"{decision.message}; promoted from {package}")
+    if decision.changed:
         cli.screen.say(f"The deployment follows. See it: {again(cli, 'status')}")
 
 
@@ -103,11 +143,13 @@ def rollback(
 
 def _tell(cli: Cli, decision: Decision) -> None:
     if cli.json:
-        cli.screen.document(
-            {
-                "model_package_arn": decision.package_arn, "version": decision.version,
-                "before": decision.before, "after": decision.after, "message": decision.message,
-            }
-        )  # fmt: skip
+        cli.screen.document(_document(decision))
     else:
         cli.screen.say(decision.message)
+
+
+def _document(decision: Decision) -> dict[str, Any]:
+    return {
+        "model_package_arn": decision.package_arn, "version": decision.version,
+        "before": decision.before, "after": decision.after, "message": decision.message,
+    }  # fmt: skip

@@ -13,6 +13,7 @@ from cv_factory.cli.common import Cli, root_cli, verb
 
 def register(root: typer.Typer) -> None:
     verb(root, "init", example="cv-factory init ./photos")(init)
+    verb(root, "cleanup", example="cv-factory --env dev cleanup")(cleanup)
     verb(root, "doctor", example="cv-factory --env dev doctor")(doctor)
     root.command(
         "infra",
@@ -53,6 +54,26 @@ def doctor(cli: Cli) -> None:
         cli.screen.say(f"{problems} problems, {warnings} warnings")
     if problems:
         raise typer.Exit(1)
+
+
+def cleanup(
+    cli: Cli,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Whatever is billed: the endpoint and what belongs to it.")
+    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Only look whether something billable is left.")] = False,
+) -> None:
+    """Plan what nothing uses any more, ask, and remove it: models, configurations, artefacts, runs, images.
+
+    Never what an approved package, one that waits, or one of the last release.keep good releases needs. With --all the
+    endpoint goes too; what Terraform made stays (infra destroy).
+    """
+    from cv_factory.cli import cleaning
+
+    if verify:
+        cleaning.verify(cli)
+    else:
+        cleaning.clean(cli, everything=everything)
 
 
 def infra(ctx: typer.Context) -> None:

@@ -107,6 +107,7 @@ def parameters(target: Target, dataset: S3Uri, dataset_hash: str, approval: str 
         training_image_digest=image_digest(target, "training"),
         inference_image_digest=image_digest(target, "inference"),
         git_sha=git_sha(),
+        started_by=str(target.client("sts").get_caller_identity()["Arn"]),
         approval=approval,
         network=_network(target),
     )

@@ -14,10 +14,11 @@ from contracts import names
 from contracts.dataset import TEST, ImportedDataset, ImportedImage
 from contracts.errors import FactoryError, RefusedError
 from contracts.s3uri import S3Uri
-from cv_factory.operations import executions, pipeline, release
+from cv_factory.operations import approving, executions, pipeline, release
 from cv_factory.operations.data.importing import Imported, import_data
 from cv_factory.operations.executions import Execution, Step
 from cv_factory.operations.reporter import Reporter
+from deployment import down
 from deployment.packages import APPROVED, PENDING
 
 if TYPE_CHECKING:
@@ -201,18 +202,21 @@ def demo(target: Target, run: Run, reporter: Reporter) -> None:
     """Approve the package where it waits, wait until the endpoint serves, and send it one held-out image.
 
     Raises:
+        RefusedError: the package must not be approved.
         FactoryError: the deployment failed, or the endpoint did not answer.
     """
     import deployment
 
     if run.package_status == PENDING:
-        decision = deployment.approve(
-            target.session, release.settings_of(target), run.package_arn, "approved by cv-factory run --demo"
-        )
+        review = approving.find(target, run.package_arn)
+        decision = approving.approve(target, review, "approved by cv-factory run --demo")
         run.package_status = decision.after
         reporter.say(f"Approved: {decision.message}")
     with timed(run.seconds, "deploy"):
         now = release.serving(target)
+        if down.is_down(target.client("s3"), target.settings.names):
+            reporter.say(deployment.deploy(target.session, release.settings_of(target)).message)
+            now = release.serving(target)
         if run.package_status == APPROVED and (now.status, now.package_arn) != (release.IN_SERVICE, run.package_arn):
             now = release.wait_until_served(
                 target,

@@ -37,6 +37,7 @@ locals {
     termination_minutes       = local.settings.release.termination_minutes
     guards                    = local.settings.release.guards
     log_days                  = local.settings.operations.log_days
+    expire_hours              = local.settings.release.expire_hours
     isolated_endpoint         = contains(local.settings.network.isolated, "endpoint")
     kms_key_id                = local.names.key_alias_arn
     endpoint_role_arn         = local.names.role_arns.endpoint

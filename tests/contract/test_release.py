@@ -20,6 +20,7 @@ SETTINGS = ReleaseSettings(
     max_pixels=25_000_000, max_instances_per_request=64, max_frames=1, max_json_depth=32, max_headers=64,
     max_header_bytes=16384, queue=100, deadline_seconds=60, read_seconds=15, log_share=0.5, strategy="canary",
     percent=10, bake_minutes=5, termination_minutes=0, guards={"errors_5xx": 5.0, "label_shift": 0.25}, log_days=30,
+    expire_hours=0,
     isolated_endpoint=False, kms_key_id="", endpoint_role_arn="arn:aws:iam::111122223333:role/x",
     staging=False, scan_severity="HIGH",
     network={"subnets": ["subnet-1", "subnet-2"], "security_groups": ["sg-1"]},
@@ -44,7 +45,7 @@ def test_a_base_of_another_version_is_named_with_the_differing_fields() -> None:
 
 def test_every_action_has_a_word_of_its_own() -> None:
     assert len(set(release.ACTIONS)) == len(release.ACTIONS)
-    assert len(set(release.CHAMPION_OUTPUTS)) == 3 and len(set(release.KEEP_OUTPUTS)) == 12
+    assert len(set(release.CHAMPION_OUTPUTS)) == 3 and len(set(release.KEEP_OUTPUTS)) == 15
 
 
 def test_terraform_writes_the_same_fields_from_the_same_settings() -> None:

@@ -321,6 +321,7 @@ MLFLOW = "arn:aws:sagemaker:ap-southeast-1:111122223333:mlflow-tracking-server/t
 SERVERLESS = "serverless: {memory_mb: 2048, max_concurrency: 5}"
 BREAKS = {
     "automatic-approval-in-prod": ("release: {approval: automatic}", "prod", 2),
+    "expiry-in-prod": ("release: {expire_hours: 8}", "prod", 2),
     "isolated-train-with-mlflow": (f"network: {{isolated: [train]}}\ntracking: {{mlflow: '{MLFLOW}'}}", "local", 2),
     "isolated-endpoint-with-image-url": (
         "network: {isolated: [endpoint]}\nserving: {image_url_hosts: [images.example.com]}", "local", 2,

@@ -364,6 +364,7 @@ def settings() -> ReleaseSettings:
         termination_minutes=0,
         guards={},
         log_days=30,
+        expire_hours=0,
         isolated_endpoint=False,
         kms_key_id=NAMES.key_alias_arn,
         endpoint_role_arn=NAMES.role_arn("endpoint"),

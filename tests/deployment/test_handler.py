@@ -139,6 +139,7 @@ def test_every_call_is_valid_and_there_are_few(base: Any, plane: Any, calls: Any
     act({"action": "sweep"})
     assert calls.names == [
         "GetObject",  # settings
+        "GetObject",  # whether it was taken down
         "GetObject",  # pin
         "ListModelPackages",
         "DescribeModelPackage",
@@ -150,6 +151,7 @@ def test_every_call_is_valid_and_there_are_few(base: Any, plane: Any, calls: Any
         "DescribeMetricFilters",
         "DescribeAlarms",
         "DescribeScalableTargets",
+        "ListModelPackages",  # who waits
     ]
 
 
@@ -160,6 +162,7 @@ NEEDS = {
     "ListObjectsV2": {"s3:ListBucket"},
     "CreateModel": {"sagemaker:CreateModel", "sagemaker:AddTags", "iam:PassRole"},
     "CreateEndpointConfig": {"sagemaker:CreateEndpointConfig", "sagemaker:AddTags"},
+    "Publish": {"sns:Publish"},
     "CreateEndpoint": {"sagemaker:CreateEndpoint", "sagemaker:AddTags"},
     "CreateLogGroup": {"logs:CreateLogGroup", "logs:TagResource"},
     "PutMetricAlarm": {"cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"},
@@ -211,7 +214,9 @@ def test_the_role_allows_what_is_called_and_nothing_else(
     deploy(session, settings, "3", "a pin")
     deploy(session, settings)
     uri = f"s3://{bucket}/runs/e"
-    uris = {"model_uri": f"{uri}/model", "evaluation_uri": uri, "dataset_uri": uri}
+    uris = {"model_uri": f"{uri}/model", "evaluation_uri": uri, "dataset_uri": uri, "started_by": "ann"}
+    plane.register("e" * 64)
+    act({"action": "sweep"})
     card = act({"action": "keep", "execution_id": "e", **uris})["model_card_uri"]
     act({"action": "publish", "package_arn": first, "model_card_uri": card})
     act({"action": "champion"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -76,6 +77,9 @@ def test_what_a_package_names_is_copied(session: Any, settings: Any, run: Any) -
         "precision": "float32",
         "known": "",
         "known_status": "",
+        "evaluation_sha256": hashlib.sha256(json.dumps(EVALUATION).encode()).hexdigest(),
+        "report_sha256": hashlib.sha256(b"report of exec1").hexdigest(),
+        "champion_bundle_hash": "none",
     }
     assert set(kept(session, settings)) == KEPT
     assert kept(session, settings)["model.tar.gz"] == "archive of exec1"
@@ -100,16 +104,47 @@ def test_a_package_without_our_metadata_is_known_by_its_model(
     assert keep.keep(session, settings, **run())["known"] == arn
 
 
-def test_what_is_kept_is_never_replaced(session: Any, settings: Any, run: Any, calls: Any) -> None:
+def test_what_an_approved_package_names_is_never_replaced(
+    session: Any, settings: Any, run: Any, calls: Any, plane: Any
+) -> None:
     keep.keep(session, settings, **run("exec1"))
+    plane.register(BUNDLE, "Approved")
     calls.made.clear()
     keep.keep(session, settings, **run("exec2"))
     assert not calls.of("CopyObject")
     assert kept(session, settings)["report.html"] == "report of exec1"
 
 
-def test_an_object_that_was_lost_comes_back(session: Any, settings: Any, run: Any, calls: Any) -> None:
+@pytest.mark.parametrize("status", ["Rejected", "PendingManualApproval"])
+def test_a_package_that_is_not_approved_gets_the_newest_evaluation(
+    session: Any, settings: Any, run: Any, plane: Any, calls: Any, status: str
+) -> None:
+    first = keep.keep(session, settings, **run("exec1"), started_by="ann")
+    arn = plane.register(BUNDLE, status, CustomerMetadataProperties={"bundle_hash": BUNDLE, "commit": "c"})
+    again = run("exec2")
+    value = {**EVALUATION, "champion": {"bundle_hash": "c" * 64}}
+    session.client("s3").put_object(
+        Bucket=settings.names.artifact_bucket, Key="runs/exec2/evaluate/evaluation.json", Body=json.dumps(value)
+    )
+    answer = keep.keep(session, settings, **again, started_by="bob")
+    assert (answer["known"], answer["champion_bundle_hash"]) == (arn, "c" * 64)
+    assert answer["evaluation_sha256"] != first["evaluation_sha256"]
+    assert plane.packages[arn]["CustomerMetadataProperties"] == {
+        "bundle_hash": BUNDLE, "commit": "c", "execution_id": "exec2", "started_by": "bob",
+        **{name: answer[name] for name in ("evaluation_sha256", "report_sha256", "champion_bundle_hash")},
+    }  # fmt: skip
+    assert plane.packages[arn]["ModelApprovalStatus"] == status
+    found = kept(session, settings)
+    assert set(found) == KEPT and found["report.html"] == "report of exec2"
+    assert json.loads(found["kept.json"])["execution_id"] == "exec2"
+    calls.made.clear()
+    keep.keep(session, settings, **again, started_by="bob")
+    assert not calls.of("UpdateModelPackage") and not calls.of("CopyObject")
+
+
+def test_an_object_that_was_lost_comes_back(session: Any, settings: Any, run: Any, plane: Any) -> None:
     keep.keep(session, settings, **run("exec1"))
+    plane.register(BUNDLE, "Approved")
     session.client("s3").delete_object(Bucket=settings.names.artifact_bucket, Key=f"packages/{BUNDLE}/report.html")
     keep.keep(session, settings, **run("exec2"))
     assert kept(session, settings)["report.html"] == "report of exec2"

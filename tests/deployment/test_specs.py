@@ -180,3 +180,11 @@ def test_what_the_settings_allow_ends_in_time(
     changed = dataclasses.replace(settings, strategy=strategy, percent=percent, bake_minutes=bake)
     (policy,) = specs.deployment_config(changed).values()
     assert policy["MaximumExecutionTimeoutInSeconds"] >= steps * bake * 60 + 3600  # type: ignore[index]
+
+
+def test_what_expires_says_so_and_the_names_do_not_depend_on_it(settings: Any) -> None:
+    expiring = dataclasses.replace(settings, expire_hours=8)
+    plain, tagged = specs.endpoint_config("model", settings), specs.endpoint_config("model", expiring)
+    assert plain["EndpointConfigName"] == tagged["EndpointConfigName"]
+    assert {"Key": "ExpireHours", "Value": "8"} in tagged["Tags"]
+    assert "ExpireHours" not in {tag["Key"] for tag in plain["Tags"]}

@@ -127,7 +127,7 @@ class Reader:
         """Run ``text``; the variables that it sets are there for the next."""
         script = f"[ ! -e {self.shell} ] || . {self.shell}\nset -aeo pipefail\n{text}\nexport -p > {self.shell}\n"
         done = subprocess.run(
-            ["bash", "-c", script],
+            ["bash", "-c", script], input="y\n" * 3,  # what a person types when a command asks
             cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=900,
             env=self._variables(),
         )  # fmt: skip

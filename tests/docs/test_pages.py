@@ -5,9 +5,13 @@ Pages that need a model go on where the README ends, in its folder.
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import boto3
 import pytest
 
+from contracts import release
 from tests.docs.conftest import MakeReader
 from tests.docs.reader import Reader
 
@@ -56,12 +60,29 @@ def register_again(reader: Reader) -> None:
     sagemaker = session.client("sagemaker")
     first = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"][-1]
     about = sagemaker.describe_model_package(ModelPackageName=first["ModelPackageArn"])
+    metadata, specification = about["CustomerMetadataProperties"], about["InferenceSpecification"]
+    old, new = metadata[release.META_BUNDLE_HASH], "b" * 64
+    s3, bucket = session.client("s3"), reader.target.settings.names.artifact_bucket
+    for item in s3.list_objects_v2(Bucket=bucket, Prefix=f"packages/{old}/")["Contents"]:
+        key = item["Key"].replace(old, new)
+        s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": item["Key"]})
+    where = {"Bucket": bucket, "Key": f"packages/{new}/evaluation.json"}
+    value = json.loads(s3.get_object(**where)["Body"].read())
+    difference = {"balanced_accuracy": {"value": 0.021, "lower_95": -0.004}}
+    champion = {"bundle_hash": old, "images": value["counts"]["test"], "metrics": {}, "difference": difference}
+    body = json.dumps({**value, "bundle_hash": new, "champion": champion}).encode()
+    s3.put_object(**where, Body=body)
+    (container,) = specification["Containers"]
+    container["ModelDataUrl"] = container["ModelDataUrl"].replace(old, new)
     sagemaker.create_model_package(
         ModelPackageGroupName=group,
         ModelApprovalStatus="PendingManualApproval",
-        InferenceSpecification=about["InferenceSpecification"],
-        CustomerMetadataProperties={**about["CustomerMetadataProperties"], "bundle_hash": "b" * 64},
-    )
+        InferenceSpecification=specification,
+        CustomerMetadataProperties={
+            **metadata, release.META_BUNDLE_HASH: new, release.META_CHAMPION: old,
+            release.META_EVALUATION: hashlib.sha256(body).hexdigest(),
+        },
+    )  # fmt: skip
 
 
 def test_local_sagemaker(after_readme: Reader) -> None:

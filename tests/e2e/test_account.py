@@ -66,7 +66,8 @@ class Reader:
         """A line of the page, as it is typed without anybody who answers questions."""
         if line.startswith("make test-aws"):
             return f'{line} ONLY="{QUICK}" OUT=results.json'
-        if line.startswith("cv-factory") and (" infra apply" in line or " infra destroy" in line):
+        asks = (" infra apply", " infra destroy", " approve ", " cleanup --all")
+        if line.startswith("cv-factory") and any(verb in line for verb in asks):
             line = line.replace("cv-factory", "cv-factory --yes", 1)
         return line.replace("cv-factory", ".venv/bin/cv-factory", 1) if line.startswith("cv-factory") else line
 
@@ -90,10 +91,9 @@ class Reader:
         return bool(about["EndpointStatus"] == "InService")
 
     def take_down_what_terraform_has_not(self) -> None:
-        """aws sagemaker delete-endpoint, delete-model-package; aws ecr delete-repository --force."""
+        """aws sagemaker delete-model-package; aws ecr delete-repository --force."""
         names, sagemaker = self.dev.names, self.client("sagemaker")
-        sagemaker.delete_endpoint(EndpointName=names.endpoint)
-        until(lambda: not sagemaker.list_endpoints()["Endpoints"], "the end of the endpoint")
+        assert not sagemaker.list_endpoints()["Endpoints"], "cleanup --all has taken it down"
         listed = sagemaker.list_model_packages(ModelPackageGroupName=names.package_group)["ModelPackageSummaryList"]
         for package in listed:
             sagemaker.delete_model_package(ModelPackageName=package["ModelPackageArn"])
@@ -128,6 +128,7 @@ def test_from_zero_to_the_first_endpoint_and_back(origin: Checkout, server: Serv
     assert "not checked" in said["cv-factory --env dev doctor"] or "problem" in said["cv-factory --env dev doctor"]
     assert said["make images ENV=dev"].count(" is in the registry: sha256:") == 2
     assert "broken" in said["cv-factory --env dev predict photos/broken/broken-000.png"]
+    assert "Nothing billable is left that cv-factory made" in said["cv-factory --env dev cleanup --verify"]
     assert f"{len(QUICK.split())} hold, 0 fail, 0 were not tried" in said["make test-aws ENV=dev MAX_USD=4"]
     assert "account 222233334444, region eu-west-1" in said["make test-aws ENV=dev MAX_USD=4"]
     # What the page says is left: the bucket of the state, and the keys that wait for their deletion.

@@ -18,6 +18,7 @@ START = {
     "DatasetUri": "s3://data/datasets/0123456789abcdef0123/",
     "CheckpointUri": "s3://artifacts/checkpoints/0123456789abcdef0123/",
     "GitSha": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "StartedBy": "arn:aws:sts::111122223333:assumed-role/engineer/ann",
     "TrainingImageDigest": "sha256:" + "1a" * 32,
     "InferenceImageDigest": "sha256:" + "2b" * 32,
     "SubnetA": "subnet-0a1b2c3d4e5f60718",

@@ -28,6 +28,9 @@ LAMBDA_OUTPUTS = {
     "precision": "float32",
     "known": "",
     "known_status": "",
+    "evaluation_sha256": HASH,
+    "report_sha256": HASH,
+    "champion_bundle_hash": "none",
 }
 VERDICT = {"gate.outcome": "register", "gate.message": "All limits hold."}
 

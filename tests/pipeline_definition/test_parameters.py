@@ -25,9 +25,15 @@ def test_a_start_says_everything_that_has_no_default() -> None:
         "CheckpointUri": "s3://artifacts/checkpoints/4567/",
         "Approval": "automatic",
         "GitSha": "unknown",
+        "StartedBy": "unknown",
         "TrainingImageDigest": "sha256:" + "1" * 64,
         "InferenceImageDigest": "sha256:" + "2" * 64,
     }
+
+
+def test_who_starts_is_said_as_a_package_can_hold_it() -> None:
+    session = "arn:aws:sts::111122223333:assumed-role/engineer/ann,x@example.com"
+    assert start_parameters(changed(), **GOOD, started_by=session)["StartedBy"] == session.replace(",", "_")
 
 
 def test_prefixes_end_with_a_slash_because_names_are_joined_to_them() -> None:

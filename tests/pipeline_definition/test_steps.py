@@ -295,7 +295,9 @@ def test_the_lambda_is_told_what_to_do_and_answers_what_others_read(plain: Any) 
         assert tuple(output["OutputName"] for output in call["OutputParameters"]) == outputs
     package = "arn:aws:sagemaker:us-east-1:111122223333:model-package/cv-factory-dev/1"
     assert requests[names.CHAMPION] == {"action": "champion"}
-    assert set(requests[names.KEEP]) == {"action", "execution_id", "model_uri", "evaluation_uri", "dataset_uri"}
+    assert set(requests[names.KEEP]) == {
+        "action", "execution_id", "model_uri", "evaluation_uri", "dataset_uri", "started_by",
+    }  # fmt: skip
     assert requests[names.KEEP]["execution_id"] == "abcdefghijkl"
     assert requests[names.PUBLISH]["package_arn"] == package
     assert requests[names.PUBLISH]["model_card_uri"].endswith("/model_card.json")
@@ -317,7 +319,9 @@ def test_a_package_is_pending_names_kept_objects_and_says_where_it_comes_from(pl
     assert metadata[release.META_TRAINING_DIGEST] == oracle.START["TrainingImageDigest"]
     assert metadata[release.META_INFERENCE_DIGEST] == oracle.START["InferenceImageDigest"]
     assert metadata[release.META_EXECUTION] == "abcdefghijkl"
-    assert set(metadata) == {value for key, value in vars(release).items() if key.startswith("META_")}
+    assert metadata[release.META_STARTED_BY] == oracle.START["StartedBy"]
+    later = {release.META_APPROVED_BY, release.META_ORIGIN, release.META_SOAK}
+    assert set(metadata) == {value for key, value in vars(release).items() if key.startswith("META_")} - later
     assert "/runs/" not in json.dumps(request), "a package outlives its run"
 
 

@@ -61,6 +61,7 @@ def release_settings(settings: Settings, made: Mapping[str, Any] | None = None) 
         termination_minutes=release.termination_minutes,
         guards={str(name): limit for name, limit in release.guards.items()},
         log_days=settings.operations.log_days,
+        expire_hours=release.expire_hours,
         isolated_endpoint="endpoint" in settings.network.isolated,
         kms_key_id=names.key_alias_arn,
         endpoint_role_arn=settings.role_arn("endpoint"),

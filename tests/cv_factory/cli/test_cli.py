@@ -34,8 +34,8 @@ def _verbs() -> list[list[str]]:
 
 
 VERBS = {
-    "init", "doctor", "infra", "run", "plan", "status", "report", "approve", "reject", "deploy", "rollback", "predict",
-    "serve", "local up", "local status", "local down", "data import", "pipeline build", "pipeline upsert",
+    "init", "doctor", "cleanup", "infra", "run", "plan", "status", "report", "approve", "reject", "deploy", "rollback",
+    "predict", "serve", "local up", "local status", "local down", "data import", "pipeline build", "pipeline upsert",
     "pipeline start", "pipeline stop",
 }  # fmt: skip
 

@@ -159,3 +159,11 @@ def test_refused_then_registered_then_known_then_served(factory: Path, capsys: p
         assert job["NetworkConfig"]["VpcConfig"] == in_vpc
     served = sagemaker.list_models()["Models"][0]["ModelName"]
     assert sagemaker.describe_model(ModelName=served)["VpcConfig"] == in_vpc
+
+    # Taken down, it stays down, until somebody asks for it.
+    assert call(factory, capsys, "cleanup", "--all", "--yes").code == 0
+    assert call(factory, capsys, "cleanup", "--verify").code == 0
+    back = call(factory, capsys, "run", "--demo", "--json")
+    assert back.code == 0, back.err
+    assert "the endpoint is being created with version 1" in back.err
+    assert back.document["prediction"]["predicted_label"] == about["prediction"]["predicted_label"]
