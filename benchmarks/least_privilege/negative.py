@@ -140,6 +140,18 @@ def attempts(stack: Stack) -> list[Attempt]:
        PolicyArn=boundary, SetAsDefault=True)  # fmt: skip
     no("github-apply", "the data is gone", "s3", "delete_bucket", Bucket=data)
     no("github-apply", "everything unreadable", "kms", "schedule_key_deletion", KeyId=key)
+    no("github-apply", "everybody reads the data", "s3", "put_bucket_policy", Bucket=data, Policy=everything)
+    no("github-apply", "the data expires", "s3", "put_bucket_lifecycle_configuration", Bucket=data,
+       LifecycleConfiguration={"Rules": [{"ID": "x", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}]})  # fmt: skip
+    no(
+        "github-apply",
+        "another key policy",
+        "kms",
+        "put_key_policy",
+        KeyId=key,
+        PolicyName="default",
+        Policy=everything,
+    )
     read("github-apply", "images of the data set", data, "datasets/x/manifest.json")
     approve("github-apply")
     take("github-apply", "owner")

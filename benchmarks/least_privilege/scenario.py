@@ -257,22 +257,8 @@ def _addresses(stack: Stack) -> list[str]:
 
 
 def _change_by_hand(stack: Stack) -> None:
-    """What Terraform may set in the data root, set otherwise; what it may make in the factory, removed."""
-    names, s3, kms = stack.settings.names, stack.client(stack.root, "s3"), stack.client(stack.root, "kms")
-    bucket = names.data_bucket
-    s3.delete_bucket_policy(Bucket=bucket)
-    s3.delete_public_access_block(Bucket=bucket)
-    s3.delete_bucket_lifecycle(Bucket=bucket)
-    s3.delete_bucket_encryption(Bucket=bucket)
-    s3.delete_bucket_ownership_controls(Bucket=bucket)
-    s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
-    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
-    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": "Project", "Value": "theirs"}]})
-    for name in (names.key_alias, names.signing_key_alias):
-        key = kms.describe_key(KeyId=name)["KeyMetadata"]["Arn"]
-        kms.update_key_description(KeyId=key, Description="theirs")
-        kms.tag_resource(KeyId=key, Tags=[{"TagKey": "Project", "TagValue": "theirs"}])
-    kms.disable_key_rotation(KeyId=kms.describe_key(KeyId=names.key_alias)["KeyMetadata"]["Arn"])
+    """What Terraform may make or set in the factory, removed or set otherwise."""
+    names, s3 = stack.settings.names, stack.client(stack.root, "s3")
     for name in (SETTINGS_KEY, NO_CHAMPION_KEY):
         s3.delete_object(Bucket=names.artifact_bucket, Key=name)
     ecr, sagemaker = stack.client(stack.root, "ecr"), stack.client(stack.root, "sagemaker")
