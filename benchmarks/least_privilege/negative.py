@@ -141,8 +141,9 @@ def attempts(stack: Stack) -> list[Attempt]:
     no("github-apply", "the data is gone", "s3", "delete_bucket", Bucket=data)
     no("github-apply", "everything unreadable", "kms", "schedule_key_deletion", KeyId=key)
     no("github-apply", "everybody reads the data", "s3", "put_bucket_policy", Bucket=data, Policy=everything)
+    expiry = {"Rules": [{"ID": "x", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}]}
     no("github-apply", "the data expires", "s3", "put_bucket_lifecycle_configuration", Bucket=data,
-       LifecycleConfiguration={"Rules": [{"ID": "x", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}]})  # fmt: skip
+       LifecycleConfiguration=expiry)  # fmt: skip
     no(
         "github-apply",
         "another key policy",
