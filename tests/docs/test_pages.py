@@ -5,9 +5,14 @@ Pages that need a model go on where the README ends, in its folder.
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import boto3
 import pytest
 
+from contracts import archives, bundle
+from contracts.s3uri import S3Uri
 from tests.docs.conftest import MakeReader
 from tests.docs.reader import Reader
 
@@ -50,17 +55,32 @@ def test_release_owner(after_readme: Reader) -> None:
 
 
 def register_again(reader: Reader) -> None:
-    """Register version 1's model once more as if it were another: a second training would cost a minute."""
+    """Register version 1's model once more, with other weights beside its graph: a second training costs a minute."""
     session: boto3.Session = reader.target.session
     group = reader.target.settings.names.package_group
     sagemaker = session.client("sagemaker")
     first = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"][-1]
     about = sagemaker.describe_model_package(ModelPackageName=first["ModelPackageArn"])
+    metadata, specification = about["CustomerMetadataProperties"], about["InferenceSpecification"]
+    (container,) = specification["Containers"]
+    before = S3Uri.parse(container["ModelDataUrl"])
+    s3 = session.client("s3")
+    with tempfile.TemporaryDirectory() as name:
+        archive, folder = Path(name, "model.tar.gz"), Path(name, "bundle")
+        s3.download_file(before.bucket, before.key, str(archive))
+        archives.extract(archive, folder)
+        (folder / bundle.WEIGHTS).write_bytes(b"another")
+        found = bundle.seal(folder, bundle.read(folder, verify=False)).bundle_hash
+        with archive.open("wb") as stream:
+            archives.pack_folder(stream, folder)
+        key = before.key.replace(metadata["bundle_hash"], found)
+        s3.upload_file(str(archive), before.bucket, key)
+    container["ModelDataUrl"] = f"s3://{before.bucket}/{key}"
     sagemaker.create_model_package(
         ModelPackageGroupName=group,
         ModelApprovalStatus="PendingManualApproval",
-        InferenceSpecification=about["InferenceSpecification"],
-        CustomerMetadataProperties={**about["CustomerMetadataProperties"], "bundle_hash": "b" * 64},
+        InferenceSpecification=specification,
+        CustomerMetadataProperties={**metadata, "bundle_hash": found},
     )
 
 
