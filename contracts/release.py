@@ -56,6 +56,8 @@ EXPIRY_TAG = "ExpireHours"
 
 #: The Lambda's environment variable that names the settings object, ``s3://…/release/settings.json``.
 SETTINGS_VARIABLE = "CVF_SETTINGS_URI"
+#: What the checks before a roll-out found last, and of what (deployment/checked.py).
+CHECKS_KEY = "release/checks.json"
 #: What the golden requests on the temporary endpoint gave last, ``{"config", "report"}``.
 STAGING_KEY = "release/staging.json"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.release import ATTEMPT_KEY, ReleaseSettings
 from deployment import aws, log
+from deployment.checks.report import Report
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,6 +39,7 @@ class Attempt:
             that the endpoint was asked to change, although the run that asked was killed before it could note so.
         reason: why it failed.
         tried: instance types that had no capacity, in this attempt and the ones before it.
+        golden: what the endpoint answered to the golden requests; None: it has not been asked.
     """
 
     release_id: str
@@ -48,6 +50,7 @@ class Attempt:
     modified: str = ""
     reason: str = ""
     tried: tuple[str, ...] = ()
+    golden: Report | None = None
 
     @property
     def failed(self) -> bool:
@@ -57,7 +60,8 @@ class Attempt:
         return replace(self, state=state, reason=reason)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "tried": list(self.tried)}
+        golden = self.golden.to_json() if self.golden else None
+        return {**asdict(self), "tried": list(self.tried), "golden": golden}
 
     @classmethod
     def from_json(cls, value: Any) -> Attempt | None:
@@ -65,7 +69,8 @@ class Attempt:
         if not isinstance(value, Mapping) or not {field.name for field in fields(cls)} <= set(value):
             log.event("attempt-not-read", value=str(value)[:200])
             return None
-        return cls(**{field.name: value[field.name] for field in fields(cls)} | {"tried": tuple(value["tried"])})
+        read = {"tried": tuple(value["tried"]), "golden": Report.read(value["golden"])}
+        return cls(**{field.name: value[field.name] for field in fields(cls)} | read)
 
 
 def read(s3: S3Client, settings: ReleaseSettings) -> Attempt | None:

@@ -17,24 +17,24 @@ class Clients:
     """What a release talks to."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.session = session
 
     @cached_property
     def sagemaker(self) -> SageMakerClient:
-        return self._session.client("sagemaker")
+        return self.session.client("sagemaker")
 
     @cached_property
     def s3(self) -> S3Client:
-        return self._session.client("s3")
+        return self.session.client("s3")
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:
-        return self._session.client("logs")
+        return self.session.client("logs")
 
     @cached_property
     def cloudwatch(self) -> Any:
-        return self._session.client("cloudwatch")
+        return self.session.client("cloudwatch")
 
     @cached_property
     def scaling(self) -> Any:
-        return self._session.client("application-autoscaling")
+        return self.session.client("application-autoscaling")

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from contracts.release import ReleaseSettings
-from deployment import actions, aws, clock, ledger, log, observed, outcome, specs
+from deployment import actions, aws, checked, checking, clock, ledger, log, observed, outcome, specs
 from deployment import attempt as attempts
 from deployment.actions import Action
 from deployment.attempt import Attempt
@@ -31,6 +31,20 @@ class _Overtaken(Exception):
         self.status = status
 
 
+class LookAgain(Exception):
+    """Something is known now that was not when the plan was made: look and plan again.
+
+    Attributes:
+        done: what was done until then.
+        rejected: why the package was rejected; empty where it was not.
+    """
+
+    def __init__(self, done: list[Action], rejected: str = "") -> None:
+        super().__init__(rejected)
+        self.done = tuple(done)
+        self.rejected = rejected
+
+
 class NoCapacity(Exception):
     """SageMaker refused the instance type at once. The release is closed; another plan may have another type."""
 
@@ -43,6 +57,7 @@ def execute(
     Raises:
         ClientError: a call was refused; the next run goes on from there.
         LeaseLost: another run acts now.
+        LookAgain: plan again, with what is known now.
         NoCapacity: plan again.
     """
     return _Executor(clients, settings, lease, goal, seen, plan).run()
@@ -73,6 +88,7 @@ class _Executor:
         self.seen = seen
         self.plan = plan
         self.attempt = seen.attempt
+        self.checks = checking.Checking(clients, settings, goal, seen)
         self.done: list[Action] = []
         self.steady = False
         self.watch = Watch(clients, settings, goal)
@@ -80,6 +96,11 @@ class _Executor:
             actions.OPEN: self._open,
             actions.CLOSE: self._close,
             actions.FORGET: self._forget,
+            actions.CHECK: self.checks.check,
+            actions.REFUSE: self._refuse,
+            actions.ASK: self._ask,
+            actions.REJECT: self.checks.reject,
+            actions.TIDY_TRIAL: self.checks.tidy,
             actions.CREATE_MODEL: self._create_model,
             actions.CREATE_CONFIG: self._create_config,
             actions.CREATE_ENDPOINT: self._create_endpoint,
@@ -105,12 +126,16 @@ class _Executor:
             self.lease.hold()
             try:
                 self.kinds[action.kind](action)
+            except checking.Known as known:
+                self._acted(action)
+                raise LookAgain(self.done, known.rejected) from None
             except _Overtaken as other:
                 message = f"another change was faster: the endpoint is {other.status}"
                 answer = replace(answer, action=outcome.WAITING, message=message, endpoint_status=other.status)
                 break
-            self.done.append(action)
-            log.event("acted", action=action.kind, on=action.name, reason=action.reason)
+            self._acted(action)
+        if self.checks.waits:
+            answer = replace(answer, message=f"{answer.message.partition(': ')[0]}: {self.checks.waits}")
         removed = (a.name for a in self.done if a.kind in (actions.DELETE_CONFIG, actions.DELETE_MODEL))
         return replace(
             answer,
@@ -118,6 +143,10 @@ class _Executor:
             release_id=self.attempt.release_id if self.attempt else "",
             actions=tuple(action.to_json() for action in self.done),
         )
+
+    def _acted(self, action: Action) -> None:
+        self.done.append(action)
+        log.event("acted", action=action.kind, on=action.name, reason=action.reason)
 
     # --- the release's records ----------------------------------------------------------------------------------------
 
@@ -158,6 +187,7 @@ class _Executor:
             "approval_reason": package.reason,
             "pinned": self.goal.pinned,
             "reason": action.reason,
+            "checks": self.seen.before.report.to_json() if self.seen.before else None,
             "strategy": self.goal.strategy,
             "plan": [each.to_json() for each in self.plan.actions],
             "endpoint_config": candidate.config_name,
@@ -175,7 +205,11 @@ class _Executor:
             self.settings,
             current.release_id,
             action.value,
-            {"outcome": action.reason, "alarms": self._alarms(), "golden": None},
+            {
+                "outcome": action.reason,
+                "alarms": self._alarms(),
+                "golden": current.golden.to_json() if current.golden else None,
+            },
         )
         level = logging.ERROR if action.value == ledger.FAILED else logging.INFO
         log.event(
@@ -194,6 +228,22 @@ class _Executor:
             {"name": name, "state": each.state, "since": each.since, "reason": each.reason}
             for name, each in sorted(self.seen.monitor.alarms.items())
         ]
+
+    def _refuse(self, action: Action) -> None:
+        """Tell the ledger that nothing was begun, and why."""
+        s3, found = self.clients.s3, self.seen.before
+        if found is None:
+            return
+        ledger.append(s3, self.settings, action.name, ledger.OPENED, self._facts(action, self._candidate))
+        told = {"outcome": f"refused by the checks: {action.reason}", "alarms": self._alarms(), "golden": None}
+        ledger.append(s3, self.settings, action.name, ledger.REFUSED, told)
+        checked.write(s3, self.settings, replace(found, told=True))
+        log.event("release-refused", level=logging.ERROR, release_id=action.name, reason=action.reason)
+
+    def _ask(self, action: Action) -> None:
+        if self.attempt is not None:
+            self.attempt = self.checks.ask(self.attempt)
+            self.checks.known(self.attempt.golden)
 
     def _forget(self, action: Action) -> None:
         attempts.remove(self.clients.s3, self.settings)

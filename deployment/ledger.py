@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 OPENED, STARTED = "opened", "started"
 SUCCEEDED, FAILED, SUPERSEDED = "succeeded", "failed", "superseded"
+#: The checks refused it, so it was never begun.
+REFUSED = "refused"
 #: State -> the number in its key: states of one release in the order in which they come.
-NUMBERS = {OPENED: 0, STARTED: 1, SUCCEEDED: 2, FAILED: 2, SUPERSEDED: 2}
+NUMBERS = {OPENED: 0, STARTED: 1, SUCCEEDED: 2, FAILED: 2, SUPERSEDED: 2, REFUSED: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Release:
         states: state -> the time it was recorded.
         reason: why it ended as it did; empty while it is open.
         alarms: the guards' alarms when it ended, each ``{"name", "state", "reason"}``.
-        golden: results of the golden requests; None: none were asked.
+        golden: what the endpoint answered to the golden requests, a report of the checks; None: it was not asked.
     """
 
     id: str

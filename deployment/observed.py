@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 from contracts.release import ReleaseSettings
 from deployment import attempt, aws, monitor, scaling, specs
 from deployment.attempt import Attempt
+from deployment.checked import Before
+from deployment.checks import staging
 from deployment.monitor import Monitor
 from deployment.scaling import Scaling
 
@@ -42,6 +44,8 @@ class Observed:
         ours: whether the endpoint's configuration has a name that the deployer gives.
         monitor: its alarms, metric filters and log group.
         scaling: None: it is not scaled.
+        before: what the checks have found of what is desired; None: they have not been made.
+        trial: whether an endpoint of a trial, or its configuration, may be there.
     """
 
     endpoint: Endpoint | None
@@ -51,6 +55,8 @@ class Observed:
     ours: bool = True
     monitor: Monitor = field(default_factory=Monitor)
     scaling: Scaling | None = None
+    before: Before | None = None
+    trial: bool = False
 
     @property
     def status(self) -> str:
@@ -60,14 +66,18 @@ class Observed:
 def observe(clients: Clients, settings: ReleaseSettings) -> Observed:
     """Look at the endpoint first: what is listed after it is never older than it."""
     found = endpoint(clients.sagemaker, settings)
+    noted = attempt.read(clients.s3, settings)
+    configs = _names(clients.sagemaker, settings, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName")
+    models = _names(clients.sagemaker, settings, "list_models", "Models", "ModelName")
     return Observed(
         endpoint=found,
-        attempt=attempt.read(clients.s3, settings),
-        configs=_ours(clients.sagemaker, settings, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
-        models=_ours(clients.sagemaker, settings, "list_models", "Models", "ModelName"),
+        attempt=noted,
+        configs=frozenset(name for name in configs if specs.is_ours(name, settings)),
+        models=frozenset(name for name in models if specs.is_ours(name, settings)),
         ours=found is None or specs.is_ours(found.config, settings),
         monitor=monitor.look(clients, settings),
         scaling=scaling.look(clients.scaling, settings),
+        trial=any(staging.is_ours(name, settings.names) for name in configs),
     )
 
 
@@ -88,11 +98,8 @@ def endpoint(sagemaker: SageMakerClient, settings: ReleaseSettings) -> Endpoint 
     )
 
 
-def _ours(
-    sagemaker: SageMakerClient, settings: ReleaseSettings, operation: str, key: str, field: str
-) -> frozenset[str]:
+def _names(sagemaker: SageMakerClient, settings: ReleaseSettings, operation: str, key: str, field: str) -> list[str]:
     pages = sagemaker.get_paginator(operation).paginate(  # type: ignore[call-overload]
         NameContains=f"{settings.names.prefix}-", PaginationConfig={"PageSize": 100}
     )
-    found = (item[field] for page in pages for item in page[key])
-    return frozenset(name for name in found if specs.is_ours(name, settings))
+    return [item[field] for page in pages for item in page[key]]

@@ -18,10 +18,12 @@ REMOVED = "removed"
 WAITING = "waiting"
 #: The roll-out of what is desired has failed once and is not tried again by itself.
 FAILED = "failed"
+#: The checks refuse what is desired, so nothing was changed. They are made again when a person asks.
+REFUSED = "refused"
 #: The endpoint is in a state that only a person can leave.
 BLOCKED = "blocked"
 
-ACTIONS = (NONE, SERVING, CREATED, UPDATED, REMOVED, WAITING, FAILED, BLOCKED)
+ACTIONS = (NONE, SERVING, CREATED, UPDATED, REMOVED, WAITING, FAILED, REFUSED, BLOCKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """False when a person has to look at it."""
-        return self.action not in (FAILED, BLOCKED)
+        return self.action not in (FAILED, REFUSED, BLOCKED)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Outcome:

@@ -203,6 +203,15 @@ def set_approval(
     log.event("approval", package_arn=package.arn, before=package.approval, after=approval, reason=reason[:MAX_REASON])
 
 
+def unpin(s3: S3Client, names: Names, arn: str) -> None:
+    """Remove the pin if it is on this package."""
+    pin = names.artifacts(PIN_KEY)
+    value = aws.read_json(s3, pin)
+    if value is not None and Pin.from_json(value).package_arn == arn:
+        s3.delete_object(Bucket=pin.bucket, Key=pin.key)
+        log.event("unpinned", package_arn=arn, reason="rejected")
+
+
 def attach_card(sagemaker: SageMakerClient, arn: str, card: str) -> None:
     """Attach the text of a model card (JSON, at most 100,000 characters) to a package."""
     sagemaker.update_model_package(

@@ -7,12 +7,14 @@ makes the next plan.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployment import attempt as attempts
 from deployment import outcome, watching
 from deployment.actions import (
+    ASK,
+    CHECK,
     CLOSE,
     CREATE_CONFIG,
     CREATE_ENDPOINT,
@@ -22,9 +24,13 @@ from deployment.actions import (
     DELETE_MODEL,
     FORGET,
     OPEN,
+    REFUSE,
+    REJECT,
+    TIDY_TRIAL,
     UPDATE_ENDPOINT,
     Action,
 )  # fmt: skip
+from deployment.attempt import Attempt
 from deployment.goal import Candidate, Goal
 from deployment.ledger import FAILED, SUCCEEDED, SUPERSEDED
 from deployment.observed import Endpoint, Observed
@@ -83,8 +89,11 @@ def is_capacity(reason: str) -> bool:
     return _NO_CAPACITY.search(reason) is not None
 
 
-def verdict(seen: Observed) -> Verdict | None:
-    """How the open release ended; None: none is open, or it has not ended."""
+def verdict(goal: Goal, seen: Observed) -> Verdict | None:
+    """How the open release ended; None: none is open, or it has not ended.
+
+    What is served and desired has not ended until its golden requests are answered.
+    """
     open_, now = seen.attempt, seen.endpoint
     if open_ is None or open_.failed:
         return None
@@ -94,31 +103,49 @@ def verdict(seen: Observed) -> Verdict | None:
         return None
     if now.config == open_.endpoint_config:
         if now.status == "InService":
-            return Verdict(SUCCEEDED, "the endpoint serves it")
+            return _answered(goal, open_)
         return Verdict(FAILED, now.failure or f"the endpoint is {now.status}, and no reason is given")
     if open_.state == attempts.STARTED or now.modified != open_.modified:
         return Verdict(FAILED, now.failure or f"the endpoint is {now.status} with the configuration {now.config}")
     return None
 
 
-def plan(goal: Goal, seen: Observed, *, retry: bool = False) -> Plan:
+def _answered(goal: Goal, open_: Attempt) -> Verdict | None:
+    """The same for a release whose traffic has moved."""
+    if open_.golden is None or open_.golden.pending:
+        if goal.serving(open_.endpoint_config) is not None:
+            return None
+        return Verdict(SUPERSEDED, "another package is desired before its golden requests were answered")
+    if open_.golden.failed:
+        return Verdict(FAILED, f"its answers were wrong: {open_.golden.message}")
+    return Verdict(SUCCEEDED, "the endpoint serves it")
+
+
+def plan(goal: Goal, seen: Observed, *, retry: bool = False, recheck: bool = False) -> Plan:
     """The actions that bring the endpoint one step nearer to the goal.
 
     Args:
         retry: a person asks for it: what failed is tried again, and a fallback instance type is left.
+        recheck: what the checks have refused is checked again.
     """
-    ended = verdict(seen)
+    ended = verdict(goal, seen)
     closing: list[Action] = []
     if ended is not None and seen.attempt is not None:
         closing.append(Action(CLOSE, seen.attempt.release_id, ended.reason, ended.state))
-    return _Planner(goal, seen, ended, retry).plan(closing)
+    planner = _Planner(goal, seen, ended, retry=retry, recheck=recheck)
+    found = planner.after_the_shift() or planner.plan(closing)
+    if not seen.trial or seen.status in CHANGING or any(action.kind == CHECK for action in found.actions):
+        return found
+    return replace(found, actions=(*found.actions, Action(TIDY_TRIAL, "", "no package is being tried")))
 
 
 class _Planner:
-    def __init__(self, goal: Goal, seen: Observed, ended: Verdict | None, retry: bool) -> None:
+    def __init__(self, goal: Goal, seen: Observed, ended: Verdict | None, *, retry: bool, recheck: bool) -> None:
         self.goal = goal
         self.seen = seen
+        self.ended = ended
         self.retry = retry
+        self.recheck = recheck
         self.open = seen.attempt if ended is None and seen.attempt and not seen.attempt.failed else None
         failed = seen.attempt is not None and (seen.attempt.failed or (ended is not None and ended.state == FAILED))
         self.failed = seen.attempt if failed else None
@@ -143,6 +170,26 @@ class _Planner:
             found.status,
             found.tried,
         )
+
+    def after_the_shift(self) -> Plan | None:
+        """What is due of a release that is served and desired: its golden requests; None: nothing."""
+        open_, now = self.seen.attempt, self.seen.endpoint
+        if open_ is None or open_.failed or now is None or now.status != "InService":
+            return None
+        served = self.goal.serving(now.config)
+        if served is None or now.config != open_.endpoint_config or self.goal.package is None:
+            return None
+        if self.ended is None:
+            waits = f": {open_.golden.message}" if open_.golden else ""
+            message = f"the endpoint serves {self._label}, and its golden requests are not answered yet{waits}"
+            asking = Action(ASK, open_.release_id, "the traffic has moved")
+            return Plan(outcome.WAITING, message, (asking,), served, now.status)
+        if self.ended.state == FAILED:
+            # The release is closed once another package is desired: killed in between, this is done again.
+            rejecting = Action(REJECT, self.goal.package.arn, self.ended.reason)
+            message = f"{self._label} is rejected: {self.ended.reason}"
+            return Plan(outcome.FAILED, message, (rejecting,), served, now.status)
+        return None
 
     def _toward(self, now: Endpoint | None) -> Plan:
         if now is None:
@@ -183,6 +230,9 @@ class _Planner:
                 f"there is no capacity for {self._label} on {types}: {self.failure}. Try again with cv-factory deploy",
                 self._first,
             )
+        unchecked = self._unchecked()
+        if unchecked is not None:
+            return unchecked
         label = self._label
         actions = [*self._unbegun(chosen)]
         resumed = self.open.release_id if self.open and self.open.endpoint_config == chosen.config_name else ""
@@ -201,6 +251,25 @@ class _Planner:
         message = f"the endpoint is being updated to {label} ({self.goal.strategy}){fallback}"
         return Plan(outcome.UPDATED, message, tuple(actions), chosen, "Updating", tried)
 
+    def _unchecked(self) -> Plan | None:
+        """What is due instead of a roll-out, while the checks do not hold; None: they do."""
+        before, package, label = self.seen.before, self.goal.package, self._label
+        if before is None or before.report.pending or (before.report.failed and self.recheck):
+            waits = f": {before.report.message}" if before and before.report.pending else ""
+            checking = Action(CHECK, package.arn if package else "", "nothing is rolled out unchecked")
+            return Plan(outcome.WAITING, f"{label} is being checked{waits}", (checking,), self._first, self.seen.status)
+        if before.report.ok:
+            return None
+        telling = () if before.told else (Action(REFUSE, before.release_id, before.report.message),)
+        return Plan(
+            outcome.REFUSED,
+            f"{label} is refused, and nothing was changed: {before.report.message}. Reject it (cv-factory reject), or,"
+            " once that is mended, have it checked again: cv-factory deploy",
+            (*self._unbegun(None), *telling),
+            self._first,
+            self.seen.status,
+        )
+
     def _after_failed_creation(self, now: Endpoint) -> Plan:
         """A Failed endpoint serves nothing and can only be deleted (API reference, DescribeEndpoint)."""
         served = self.goal.serving(now.config)
@@ -213,6 +282,9 @@ class _Planner:
                 " cv-factory deploy tries again",
                 served,
             )
+        unchecked = self._unchecked()
+        if unchecked is not None:
+            return unchecked
         why = "it has failed, serves nothing, and can only be removed"
         return Plan(
             outcome.REMOVED,

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from botocore.exceptions import ClientError
 
 from contracts.release import ReleaseSettings
-from deployment import executor, goal, lease, log, observed, outcome, packages, planner
+from deployment import checked, executor, goal, lease, log, observed, outcome, packages, planner
 from deployment.aws import Session
 from deployment.clients import Clients
-from deployment.executor import NoCapacity
+from deployment.executor import LookAgain, NoCapacity
 from deployment.goal import Goal
 from deployment.lease import Lease, LeaseLost
 from deployment.observed import Observed
@@ -50,7 +51,7 @@ def reconcile(session: Session, settings: ReleaseSettings, *, retry: bool = Fals
         ClientError: a call was refused; the next run goes on from there.
     """
     clients = Clients(session)
-    wanted, seen, plan = look(clients, settings, retry=retry, at_once=at_once)
+    wanted, seen, plan = look(clients, settings, retry=retry, recheck=retry, at_once=at_once)
     if plan.actions:
         # What the plan says is not done: it is made again under the lease.
         result = _act(clients, settings, wanted, seen.status, retry=retry, at_once=at_once)
@@ -62,13 +63,22 @@ def reconcile(session: Session, settings: ReleaseSettings, *, retry: bool = Fals
 
 
 def look(
-    clients: Clients, settings: ReleaseSettings, *, retry: bool = False, at_once: bool = False
+    clients: Clients,
+    settings: ReleaseSettings,
+    *,
+    retry: bool = False,
+    recheck: bool = False,
+    at_once: bool = False,
 ) -> tuple[Goal, Observed, Plan]:
     """What is desired, what is there, and what is due. Changes nothing."""
     desired = packages.desired(clients.sagemaker, clients.s3, settings.names)
     wanted = goal.of(desired, settings, at_once=at_once)
     seen = observed.observe(clients, settings)
-    return wanted, seen, planner.plan(wanted, seen, retry=retry)
+    served = seen.endpoint is not None and wanted.serving(seen.endpoint.config) is not None
+    if seen.status not in planner.CHANGING and (retry or not (served and seen.status == "InService")):
+        # Else nothing is rolled out now, so the record is not needed.
+        seen = replace(seen, before=checked.look(clients.s3, settings, wanted))
+    return wanted, seen, planner.plan(wanted, seen, retry=retry, recheck=recheck)
 
 
 def _act(
@@ -92,19 +102,34 @@ def _act(
 def _while_asked(clients: Clients, settings: ReleaseSettings, held: Lease, *, retry: bool, at_once: bool) -> Outcome:
     """Look and act under the lease, again while somebody asks for it; the answer is that of the last that acted."""
     answer: Outcome | None = None
+    recheck, earlier, rejected = retry, (), ""  # type: bool, tuple[dict[str, str], ...], str
     for _ in range(_ROUNDS):
-        wanted, seen, plan = look(clients, settings, retry=retry, at_once=at_once)
+        wanted, seen, plan = look(clients, settings, retry=retry, recheck=recheck, at_once=at_once)
         if plan.actions:
             try:
                 answer = executor.execute(clients, settings, held, wanted, seen, plan)
             except NoCapacity:
-                retry = False
+                retry = recheck = False
+                continue
+            except LookAgain as known:
+                recheck, answer = False, None
+                earlier += tuple(action.to_json() for action in known.done)
+                rejected = known.rejected or rejected
                 continue
         elif answer is None:
             answer = executor.without_actions(settings, wanted, plan, seen.status)
         mark = held.give_back()
         if not mark:
-            return answer
-        retry, at_once = mark == lease.RETRY, False
+            return _with(answer, earlier, rejected)
+        retry = recheck = mark == lease.RETRY
+        at_once = False
     held.give_back(anyway=True)
-    return answer or executor.without_actions(settings, wanted, plan, seen.status)
+    return _with(answer or executor.without_actions(settings, wanted, plan, seen.status), earlier, rejected)
+
+
+def _with(answer: Outcome, earlier: tuple[dict[str, str], ...], rejected: str) -> Outcome:
+    """The answer with what the run has done before its last look; a rejection is for a person to look at."""
+    answer = replace(answer, actions=(*earlier, *answer.actions))
+    if not rejected:
+        return answer
+    return replace(answer, action=outcome.FAILED, message=f"{rejected}. Now: {answer.message}")

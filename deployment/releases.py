@@ -85,11 +85,7 @@ def reject(session: Session, settings: ReleaseSettings, package: str | None = No
     found = named(sagemaker, settings, package, "reject")
     if found.approval != REJECTED:
         packages.set_approval(sagemaker, found, REJECTED, reason)
-    s3, pin = session.client("s3"), settings.names.artifacts(PIN_KEY)
-    value = aws.read_json(s3, pin)
-    if value is not None and Pin.from_json(value).package_arn == found.arn:
-        s3.delete_object(Bucket=pin.bucket, Key=pin.key)
-        log.event("unpinned", package_arn=found.arn, reason="rejected")
+    packages.unpin(session.client("s3"), settings.names, found.arn)
     if found.approval == REJECTED:
         return _unchanged(found, f"{found.label} is rejected already{_why(found)}")
     others = next((version for version, _ in packages.versions(sagemaker, settings.names.package_group, APPROVED)), 0)

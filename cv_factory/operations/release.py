@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import deployment
 from contracts.errors import FactoryError
 from contracts.names import SETTINGS_KEY
-from contracts.release import AT_ONCE, RETRY, ReleaseSettings
-from deployment import attempt, aws, ledger, packages, reconcile, specs
+from contracts.release import AT_ONCE, CHECKS_KEY, RETRY, ReleaseSettings
+from deployment import attempt, aws, checked, ledger, packages, reconcile, specs
 from deployment.clients import Clients
 from deployment.goal import Goal
 from deployment.ledger import Release
@@ -165,12 +165,14 @@ def plan(target: Target) -> Planned:
 
 
 def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], None]) -> Serving:
-    """Wait until the endpoint serves a package. Deploying itself is the deployer's work: its events drive it.
+    """Wait until the endpoint serves a package and has answered its golden requests. Deploying itself is the
+    deployer's work: its events drive it.
 
     ``changed`` is called whenever the endpoint's status or configuration is another one.
 
     Raises:
-        FactoryError: the endpoint failed, went back to what it served before, or nothing happened for long.
+        FactoryError: the checks refuse the package, its answers are wrong, the endpoint failed or went back to what it
+            served before, or nothing happened for long.
     """
     wanted = package(target, arn)
     settings = settings_of(target)
@@ -184,7 +186,8 @@ def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], Non
             last = (now.status, now.config)
             changed(now)
         moved = moved or now.status not in ("", IN_SERVICE)
-        if (now.status, now.config) == (IN_SERVICE, config):
+        _check_not_refused(target, settings, arn)
+        if (now.status, now.config) == (IN_SERVICE, config) and not _is_open(target, settings, config):
             return now
         if now.status == FAILED:
             raise _endpoint_failed(target, now)
@@ -201,6 +204,27 @@ def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], Non
                 _deployer_log(target) + "Try the deployment from here: cv-factory deploy",
             )
         time.sleep(0.5 if target.is_local else 10.0)
+
+
+def _check_not_refused(target: Target, settings: ReleaseSettings, arn: str) -> None:
+    """Raises where the checks, or the endpoint's answers to the golden requests, speak against the package."""
+    now = package(target, arn)
+    if now.approval == packages.REJECTED:
+        raise FactoryError(
+            f"{now.label} is rejected: {now.reason or 'no reason given'}", "cv-factory status --releases"
+        )
+    found = checked.Before.from_json(aws.read_json(target.client("s3"), settings.names.artifacts(CHECKS_KEY)))
+    if found is not None and found.package_arn == arn and found.report.failed:
+        raise FactoryError(
+            f"{now.label} is refused, and nothing was changed: {found.report.message}",
+            "Reject it (cv-factory reject), or, once that is mended: cv-factory deploy",
+        )
+
+
+def _is_open(target: Target, settings: ReleaseSettings, config: str) -> bool:
+    """Is the release of ``config`` open, so that its golden requests are not answered yet?"""
+    found = attempt.read(target.client("s3"), settings)
+    return found is not None and found.endpoint_config == config and not found.failed
 
 
 def _rolled_back(target: Target, settings: ReleaseSettings, config: str) -> bool:

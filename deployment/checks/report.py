@@ -68,5 +68,13 @@ class Report:
         return cls(tuple(Finding(**finding) for finding in value["findings"]))
 
     @classmethod
+    def read(cls, value: Any) -> Report | None:
+        """None where ``value`` is no report of this version: then nothing is known."""
+        try:
+            return cls.from_json(value)
+        except (KeyError, TypeError):
+            return None
+
+    @classmethod
     def of(cls, findings: Iterable[Finding]) -> Report:
         return cls(tuple(findings))

@@ -43,8 +43,11 @@ MAX_AGE = 3600
 _DELETABLE = ("InService", "OutOfService", "Failed", "UpdateRollbackFailed")
 
 
-def step(session: Session, settings: ReleaseSettings, package: Package, asked: Cases) -> Report:
-    """Bring the trial of ``package`` one step on; its report, ``pending`` until the golden requests were answered."""
+def step(session: Session, settings: ReleaseSettings, package: Package, asked: Callable[[], Cases | Finding]) -> Report:
+    """Bring the trial of ``package`` one step on; its report, ``pending`` until the golden requests were answered.
+
+    ``asked`` gives them, or what is wrong with them; it is called once the endpoint can be asked.
+    """
     return _Trial(session, settings).step(package, asked)
 
 
@@ -89,7 +92,7 @@ class _Trial:
         self.name = settings.names.staging_endpoint
         self.record = settings.names.artifacts(STAGING_KEY)
 
-    def step(self, package: Package, asked: Cases) -> Report:
+    def step(self, package: Package, asked: Callable[[], Cases | Finding]) -> Report:
         wanted = config(package, self.settings)
         name = wanted["EndpointConfigName"]
         recorded = self._recorded(name)
@@ -117,7 +120,10 @@ class _Trial:
             reason = current.get("FailureReason", "no reason given")
             return self._close(name, self._report(Finding(ID, False, f"{self.name} did not start: {reason}")))
         if status == "InService":
-            report = Report.of(answers.send(self.session.client("sagemaker-runtime"), self.name, asked))
+            cases = asked()
+            if isinstance(cases, Finding):
+                return self._close(name, self._report(cases))
+            report = Report.of(answers.send(self.session.client("sagemaker-runtime"), self.name, cases))
             if not report.pending:
                 return self._close(name, report)
             if self._age(current) > MAX_AGE:

@@ -26,10 +26,16 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from contracts.names import Names
 from contracts.release import META_BUNDLE_HASH, ReleaseSettings
-from deployment import clock, guards
+from deployment import checks, clock, guards
+from deployment.checks import Finding, Report
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 NAMES = Names("widgets", "dev", ACCOUNT, REGION)
+
+
+def report(name: str, problem: str = "", *, pending: bool = False) -> Report:
+    """A report of one finding."""
+    return Report((Finding(name, not problem, problem or "as it has to be", pending),))
 
 
 class Killed(BaseException):
@@ -50,6 +56,12 @@ class ControlPlane:
         self.models: dict[str, dict[str, Any]] = {}
         self.configs: dict[str, dict[str, Any]] = {}
         self.endpoints: dict[str, dict[str, Any]] = {}
+        self.checked: dict[str, Report] = {}
+        """Package -> what the checks find; all is well where it is not named."""
+        self.answers: dict[str, Report] = {}
+        """Package -> what its golden requests give."""
+        self.looked: list[str] = []
+        """Each look of the checks: ``before`` or ``golden``."""
         self.page_size = 100
         self.clock = 1_700_000_000.0
         self.before: dict[str, Callable[[], None]] = {}
@@ -309,8 +321,24 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture
 def fresh(account: Account, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Begin again; the deployer's time is the control plane's."""
+    """Begin again; the deployer's time is the control plane's.
+
+    What the checks find is told here: they themselves, on a server that answers, are in tests/deployment/checks, and
+    the whole is in tests/deployment/checks/test_release.py.
+    """
     account.empty()
+    plane = account.plane
+
+    def before(session: Any, settings: Any, package: Any, last: Any = None) -> Report:
+        plane.looked.append("before")
+        return plane.checked.get(package.arn, report("inference.scan"))
+
+    def golden(session: Any, settings: Any, package: Any, endpoint: str) -> Report:
+        plane.looked.append("golden")
+        return plane.answers.get(package.arn, report("golden"))
+
+    monkeypatch.setattr(checks, "before", before)
+    monkeypatch.setattr(checks, "golden", golden)
     monkeypatch.setattr(clock, "now", lambda: datetime.datetime.fromtimestamp(account.plane.clock, datetime.UTC))
     return account.empty
 

@@ -101,7 +101,7 @@ def test_every_line_of_the_log_is_json_and_names_the_request(
         handler.handler({"action": "keep"}, CONTEXT)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["request_id"] for line in lines} == {"request-1"}
-    assert [line["event"] for line in lines] == ["received", *["acted"] * 4, "reconciled", "received", "failed"]
+    assert [line["event"] for line in lines] == ["received", *["acted"] * 5, "reconciled", "received", "failed"]
     assert lines[-1]["level"] == "ERROR" and "UsageError: the action keep" in lines[-1]["error"]
 
 
@@ -250,8 +250,10 @@ def test_the_zip_does_not_depend_on_file_times(tmp_path: Path) -> None:
     root = Path(package.__file__).parent.parent
     for room in ("deployment", "contracts"):
         (tmp_path / room).mkdir()
-        for file in sorted((root / room).glob("*.py"), reverse=True):
-            (tmp_path / room / file.name).write_bytes(file.read_bytes())
+        for file in sorted((root / room).rglob("*.py"), reverse=True):
+            target = tmp_path / file.relative_to(root)
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(file.read_bytes())
     assert package.build_zip(tmp_path) == package.build_zip()
 
 

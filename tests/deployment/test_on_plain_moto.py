@@ -1,4 +1,4 @@
-"""The decisions and the first deployment also work where only a control plane answers."""
+"""The decisions also work where only a control plane answers; a package that nobody vouches for is refused there."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def test_approve_deploy_reject(moto: boto3.Session, settings: Any) -> None:
     )["ModelPackageArn"]
 
     assert approve(moto, settings, reason="good").changed
-    assert deploy(moto, settings).action == outcome.CREATED
-    again = deploy(moto, settings)
-    assert (again.action, again.package_arn) == (outcome.SERVING, arn)
+    refused = deploy(moto, settings)
+    assert (refused.action, refused.package_arn) == (outcome.REFUSED, arn)
+    assert "inference.registry" in refused.message and not sagemaker.list_endpoints()["Endpoints"]
     assert deploy(moto, settings, "1").pinned
     assert reject(moto, settings, "1", why="on second thought").changed
     assert deploy(moto, settings).action == outcome.NONE

@@ -6,54 +6,32 @@ import http.client
 import json
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contracts import archives
 from contracts.names import Names
+from contracts.s3uri import S3Uri
 from contracts.settings import Settings, load
 from cv_factory import session as sessions
 from cv_factory.operations import local_base
-from deployment import guards, ledger, outcome, reject
+from deployment import guards, ledger, outcome, packages, reject
 from deployment.aws import read_settings
 from deployment.outcome import Outcome
 from deployment.reconcile import reconcile
 from local_sagemaker import control
+from tests.deployment.checks.conftest import IMAGES, SERVER, Calls, Factory, eventually, golden, table
 
-SERVER = """
-import json, os
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
+#: Model -> what it answers to the first image. ``broken`` does not start.
+SHARES = {"first": 0.91, "second": 0.92, "fourth": 0.94, "fifth": 0.95, "sixth": 0.96, "seventh": 0.97, "many": 0.93}
 
-base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
-who = (base / "model" / "who.txt").read_text()
-assert who != "broken"
-
-class Handler(BaseHTTPRequestHandler):
-    def answer(self, body):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def do_GET(self):
-        self.answer(b"")
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer(json.dumps({"who": who, "pixels": os.environ["CVF_MAX_PIXELS"]}).encode())
-    def log_message(self, *_):
-        pass
-
-HTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
-"""
+Made = tuple[Settings, Any, Factory]
 
 
 @pytest.fixture(scope="module")
-def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Any, Path]]:
+def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("factory")
     (folder / "factory.yaml").write_text(
         'name: widgets\naws: {region: eu-west-1, account_id: "123456789012"}\n'
@@ -76,54 +54,32 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings
         connection.request("PUT", "/_local/images", json.dumps(body))
         assert connection.getresponse().status == 200
         connection.close()
-        yield settings, session, folder
+        release = read_settings(session, settings.names.artifacts("release/settings.json"))
+        yield settings, session, Factory(settings, session, release, folder, server.port, Calls(session))
     finally:
         control.stop(folder / "state")
 
 
-def register(settings: Settings, session: Any, folder: Path, who: str) -> str:
-    names = settings.names
-    (folder / "who.txt").write_text(who)
-    archive = folder / "model.tar.gz"
-    with archive.open("wb") as file:
-        archives.pack(file, {"who.txt": folder / "who.txt"})
-    bundle = (who * 64)[:64].encode().hex()[:64]
-    key = f"packages/{bundle}/model.tar.gz"
-    session.client("s3").upload_file(str(archive), names.artifact_bucket, key)
-    image = names.image(names.inference_repository, digest="sha256:" + "1" * 64)
-    answer = session.client("sagemaker").create_model_package(
-        ModelPackageGroupName=names.package_group,
-        ModelApprovalStatus="PendingManualApproval",
-        InferenceSpecification={
-            "Containers": [{"Image": image, "ModelDataUrl": f"s3://{names.artifact_bucket}/{key}"}],
-            "SupportedContentTypes": ["application/json"],
-            "SupportedResponseMIMETypes": ["application/json"],
-        },
-        CustomerMetadataProperties={"bundle_hash": bundle},
-    )
-    return str(answer["ModelPackageArn"])
+def register(made: Factory, who: str, **more: Any) -> str:
+    """A package that passes its checks but for what ``more`` says; it waits for its approval."""
+    share = SHARES.get(who, 0.9)
+    model = {"float32": table(share, 0.2)} if who in SHARES else {}
+    expected = {"float32": golden(damaged=(share, 0.2))}
+    return made.package(**{"model": model, "expected": expected, "approval": "PendingManualApproval", **more}).arn
 
 
-def eventually(found: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true answer of ``found``; fails after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.1)
-    return value
-
-
-def test_approvals_become_answers(factory: tuple[Settings, Any, Path]) -> None:
-    settings, session, folder = factory
+def test_approvals_become_answers(factory: Made) -> None:
+    settings, session, made = factory
     names: Names = settings.names
     sagemaker, runtime = session.client("sagemaker"), session.client("sagemaker-runtime")
 
     def answers(who: str) -> bool:
+        body = json.dumps({"image": IMAGES[0]}).encode()
         try:
-            answer = runtime.invoke_endpoint(EndpointName=names.endpoint, Body=b"{}", ContentType="application/json")
+            answer = runtime.invoke_endpoint(EndpointName=names.endpoint, Body=body, ContentType="application/json")
         except runtime.exceptions.ClientError:
             return False
-        return bool(json.loads(answer["Body"].read()) == {"who": who, "pixels": str(settings.serving.max_pixels)})
+        return bool(json.loads(answer["Body"].read())["probabilities"]["damaged"] == SHARES[who])
 
     def approve(arn: str) -> None:
         sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
@@ -135,14 +91,14 @@ def test_approvals_become_answers(factory: tuple[Settings, Any, Path]) -> None:
         events = session.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{names.deployer}")["events"]
         return "\n".join(event["message"] for event in events)
 
-    approve(register(settings, session, folder, "first"))
+    approve(register(made, "first"))
     eventually(lambda: answers("first"))
-    second = register(settings, session, folder, "second")
+    second = register(made, "second")
     approve(second)
     eventually(lambda: answers("second"))
     eventually(lambda: models() == 1)  # the endpoint's event closed the release
 
-    broken = register(settings, session, folder, "broken")
+    broken = register(made, "broken")
     approve(broken)
     eventually(lambda: '"action": "failed"' in log())
     assert answers("second")
@@ -160,9 +116,9 @@ def test_approvals_become_answers(factory: tuple[Settings, Any, Path]) -> None:
     assert told[0].facts["version"] == 1
 
 
-def test_the_number_of_instances_survives_a_roll_out(factory: tuple[Settings, Any, Path]) -> None:
+def test_the_number_of_instances_survives_a_roll_out(factory: Made) -> None:
     """The fleet was scaled to two; the update of the deployer's Lambda keeps that, and all else of the variant."""
-    settings, session, folder = factory
+    settings, session, made = factory
     names, sagemaker = settings.names, session.client("sagemaker")
 
     def steady() -> bool:
@@ -179,7 +135,7 @@ def test_the_number_of_instances_survives_a_roll_out(factory: tuple[Settings, An
         return targets, client.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
 
     approve = {"ModelApprovalStatus": "Approved"}
-    sagemaker.update_model_package(ModelPackageArn=register(settings, session, folder, "fourth"), **approve)
+    sagemaker.update_model_package(ModelPackageArn=register(made, "fourth"), **approve)
     eventually(lambda: scaled()[1] and steady())
     sagemaker.update_endpoint_weights_and_capacities(
         EndpointName=names.endpoint,
@@ -189,7 +145,7 @@ def test_the_number_of_instances_survives_a_roll_out(factory: tuple[Settings, An
     before, registered = variant(), scaled()
     assert before["CurrentInstanceCount"] == 2
     serves = sagemaker.describe_endpoint(EndpointName=names.endpoint)["EndpointConfigName"]
-    sagemaker.update_model_package(ModelPackageArn=register(settings, session, folder, "fifth"), **approve)
+    sagemaker.update_model_package(ModelPackageArn=register(made, "fifth"), **approve)
     eventually(
         lambda: steady() and sagemaker.describe_endpoint(EndpointName=names.endpoint)["EndpointConfigName"] != serves
     )
@@ -197,12 +153,12 @@ def test_the_number_of_instances_survives_a_roll_out(factory: tuple[Settings, An
     assert scaled() == registered
 
 
-def test_of_many_at_once_one_acts(factory: tuple[Settings, Any, Path]) -> None:
+def test_of_many_at_once_one_acts(factory: Made) -> None:
     """The registry's event and four people at the same time: one release, and it ends well."""
-    settings, session, folder = factory
+    settings, session, made = factory
     names, sagemaker = settings.names, session.client("sagemaker")
     release = read_settings(session, names.artifacts("release/settings.json"))
-    arn = register(settings, session, folder, "many")
+    arn = register(made, "many")
     people = [sessions.local_session(session.client("s3").meta.endpoint_url, session.region_name) for _ in range(4)]
     ready = threading.Barrier(len(people) + 1)
 
@@ -225,16 +181,16 @@ def test_of_many_at_once_one_acts(factory: tuple[Settings, Any, Path]) -> None:
     assert told() == [ledger.SUCCEEDED]
 
 
-def test_an_alarm_rolls_an_update_back(factory: tuple[Settings, Any, Path]) -> None:
+def test_an_alarm_rolls_an_update_back(factory: Made) -> None:
     """An alarm of the deployer's own, in ALARM while the update moves its traffic."""
-    settings, session, folder = factory
+    settings, session, made = factory
     names, sagemaker = settings.names, session.client("sagemaker")
     release = read_settings(session, names.artifacts("release/settings.json"))
     alarm = guards.alarm_name(release, "errors_5xx")
     cloudwatch = session.client("cloudwatch")
     eventually(lambda: cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"])
     serves = sagemaker.describe_endpoint(EndpointName=names.endpoint)["EndpointConfigName"]
-    arn = register(settings, session, folder, "sixth")
+    arn = register(made, "sixth")
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="9 answers with 5xx")
     sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
 
@@ -247,3 +203,63 @@ def test_an_alarm_rolls_an_update_back(factory: tuple[Settings, Any, Path]) -> N
     assert alarm in told.reason
     assert sagemaker.describe_endpoint(EndpointName=names.endpoint)["EndpointConfigName"] == serves
     assert alarm in {each["name"] for each in told.alarms}
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="no answers with 5xx")
+    reject(session, release, arn, why="answers with 5xx")
+
+
+@pytest.mark.parametrize("what", ["a replaced bundle", "an unsigned image"])
+def test_what_nobody_vouches_for_is_refused(factory: Made, what: str) -> None:
+    settings, session, made = factory
+    sagemaker, s3 = session.client("sagemaker"), session.client("s3")
+    before = sagemaker.describe_endpoint(EndpointName=settings.names.endpoint)
+    if what == "an unsigned image":
+        unsigned = made.push("inference", made.source_hash(), signed=False)
+        arn, finding = register(made, "seventh", inference=unsigned), "inference.signature: there is no s3://"
+    else:
+        arn, finding = register(made, "seventh"), "bundle.hash: "
+        found = packages.describe(sagemaker, arn)
+        assert found is not None
+        _, other = made.archive(found.dataset_hash, found.source_hash)
+        place = S3Uri.parse(found.model_uri)
+        made.put(place.bucket, place.key, other)
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+
+    def told() -> ledger.Release | None:
+        ended = (each for each in ledger.releases(s3, made.release) if not each.open)
+        return next((each for each in ended if each.facts["package_arn"] == arn), None)
+
+    refused = eventually(told)
+    assert refused.state == "refused" and finding in refused.reason
+    after = sagemaker.describe_endpoint(EndpointName=settings.names.endpoint)
+    changing = ("EndpointConfigName", "EndpointStatus", "LastModifiedTime")
+    assert [after[each] for each in changing] == [before[each] for each in changing]
+    reject(session, made.release, arn, why=what)
+
+
+def test_wrong_answers_are_rolled_back(factory: Made) -> None:
+    """The model that is served does not answer as the one that was exported did."""
+    settings, session, made = factory
+    names, sagemaker, s3 = settings.names, session.client("sagemaker"), session.client("s3")
+    serves = eventually(lambda: _steady(sagemaker, names))
+    arn = register(made, "seventh", expected={"float32": golden(damaged=(0.5 + 0.2, 0.2))})
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+
+    def rejected() -> packages.Package | None:
+        found = packages.describe(sagemaker, arn)
+        return found if found is not None and found.approval == "Rejected" else None
+
+    reason = eventually(rejected).reason
+    assert reason.startswith("its answers were wrong: golden[1]: ")
+    assert "expected damaged {damaged: 0.7000, sound: 0.3000}, got damaged {damaged: 0.9700" in reason
+    assert "tolerance 0.002" in reason
+    eventually(lambda: _steady(sagemaker, names) == serves)
+    eventually(lambda: not next(ledger.releases(s3, made.release)).open)
+    back, failed = list(ledger.releases(s3, made.release, 2))
+    assert (failed.facts["package_arn"], failed.state, failed.golden["state"]) == (arn, "failed", "failed")
+    assert back.facts["package_arn"] != arn and (back.state, back.golden["state"]) == ("succeeded", "ok")
+
+
+def _steady(sagemaker: Any, names: Names) -> str:
+    """The configuration that is served; empty while the endpoint is changing."""
+    now = sagemaker.describe_endpoint(EndpointName=names.endpoint)
+    return str(now["EndpointConfigName"]) if now["EndpointStatus"] == "InService" else ""

@@ -11,11 +11,14 @@ import pytest
 from contracts.release import ReleaseSettings
 from deployment import actions, attempt, goal, ledger, outcome, planner, specs
 from deployment.attempt import Attempt
+from deployment.checked import Before
+from deployment.checks import Report
 from deployment.goal import Goal
 from deployment.monitor import Monitor
 from deployment.observed import Endpoint, Observed
 from deployment.packages import Desired, Package
 from deployment.planner import Plan
+from tests.deployment.conftest import report
 
 GROUP = "arn:aws:sagemaker:eu-west-1:111122223333:model-package/widgets-dev"
 FULL = "InsufficientInstanceCapacity: there is no ml.m5.xlarge"
@@ -52,8 +55,14 @@ def seen(settings: ReleaseSettings, status: str, serves: str, **change: Any) -> 
         models=frozenset(one.candidates[0].model_name for one in goals),
         ours=not status or specs.is_ours(serves, settings),
         monitor=Monitor(log_days=settings.log_days),
+        before=Before("k", "", report("inference.scan")),
     )
     return dataclasses.replace(there, **change)
+
+
+def answered(*fields: Any) -> Attempt:
+    """A release whose golden requests were answered as they have to be."""
+    return dataclasses.replace(Attempt(*fields), golden=report("golden"))
 
 
 def kinds(plan: Plan) -> list[str]:
@@ -68,15 +77,26 @@ STATUSES = [
 ]  # fmt: skip
 #: What the endpoint serves: the older package, the desired one, a newer one (rejected meanwhile), one made by hand.
 SERVES = ["1", "2", "3", "by-hand"]
+#: What the golden requests have given: not asked, busy, wrong, right.
+GOLDEN = (None, report("golden", "it is busy", pending=True), report("golden[1]", "got x"), report("golden"))
+#: What the checks have found of what is desired.
+BEFORE = (
+    Before("k", "", report("inference.scan")),
+    Before("k", "", report("bundle.hash", "it was replaced"), "r9", False),
+    Before("k", "", report("bundle.hash", "it was replaced"), "r9", True),
+    Before("k", "", report("inference.scan", "it is IN_PROGRESS", pending=True)),
+    None,
+)
 #: The release that is noted: none, or of a version in a state, with an endpoint that was touched since or not.
-ATTEMPTS: list[tuple[int, str, str, str] | None] = [
+ATTEMPTS: list[tuple[int, str, str, str, Report | None] | None] = [
     None,
     *[
-        (version, state, modified, reason)
+        (version, state, modified, reason, golden)
         for version in (1, 2, 3)
         for state in (attempt.PLANNED, attempt.STARTED, attempt.FAILED)
         for modified in ("t0", "t1")
         for reason in ("the ping failed", FULL)
+        for golden in (GOLDEN if (state, modified, reason) == (attempt.STARTED, "t1", FULL) else (None,))
     ],
 ]
 DESIRED = [None, 1, 2, 3]
@@ -87,17 +107,21 @@ def every_state(settings: ReleaseSettings) -> Any:
     goals = {version: wanted(settings, version) for version in DESIRED}
     names = {str(version): config(settings, version) for version in (1, 2, 3)} | {"by-hand": "widgets-dev-by-hand"}
     plain = {(status, serves): seen(settings, status, names[serves]) for status in STATUSES for serves in SERVES}
-    for status, serves, noted, version, gone, retry in itertools.product(
-        STATUSES, SERVES, ATTEMPTS, DESIRED, missing, (False, True)
+    for status, serves, noted, version, gone, retry, before in itertools.product(
+        STATUSES, SERVES, ATTEMPTS, DESIRED, missing, (False, True), BEFORE
     ):
         if not status and serves != "1":
             continue
+        if before is not BEFORE[0] and noted is not None and (gone or noted[3] == FULL or noted[4] is not None):
+            continue  # what the checks found and what the attempt holds meet where either may matter
         state = plain[status, serves]
         if noted is not None:
-            number, how, modified, reason = noted
-            note = Attempt("r", package(number).arn, names[str(number)], "ml.m5.xlarge", how, modified, reason)
+            number, how, modified, reason, golden = noted
+            note = Attempt(
+                "r", package(number).arn, names[str(number)], "ml.m5.xlarge", how, modified, reason, golden=golden
+            )
             state = dataclasses.replace(state, attempt=note)
-        yield goals[version], dataclasses.replace(state, configs=state.configs - gone), retry
+        yield goals[version], dataclasses.replace(state, configs=state.configs - gone, before=before), retry
 
 
 @pytest.mark.parametrize("fallback", [(), ("ml.c5.xlarge",)], ids=["one type", "two types"])
@@ -106,9 +130,9 @@ def test_what_holds_in_every_state(settings: ReleaseSettings, fallback: tuple[st
     count = 0
     for desired, state, retry in every_state(changed):
         count += 1
-        plan = planner.plan(desired, state, retry=retry)
+        plan = planner.plan(desired, state, retry=retry, recheck=retry)
         about = f"{desired.package and desired.package.version} {state} retry={retry}: {plan}"
-        assert plan == planner.plan(desired, state, retry=retry), "the same twice"
+        assert plan == planner.plan(desired, state, retry=retry, recheck=retry), "the same twice"
         assert plan.result in outcome.ACTIONS and plan.message, about
         assert all(action.reason for action in plan.actions), about
         done = kinds(plan)
@@ -117,6 +141,17 @@ def test_what_holds_in_every_state(settings: ReleaseSettings, fallback: tuple[st
         assert len(starts) <= 1, about
         if state.status in planner.CHANGING:
             assert not set(done) - {actions.FORGET}, f"nothing is done to an endpoint that is changing: {about}"
+        checked = state.before is not None and state.before.report.ok
+        if starts or actions.DELETE_ENDPOINT in done:
+            assert checked, f"nothing is rolled out unchecked: {about}"
+        if plan.result == outcome.REFUSED:
+            assert state.before.report.failed and not retry, about
+            assert set(done) <= {actions.CLOSE, actions.FORGET, actions.REFUSE}, f"nothing is changed: {about}"
+        if actions.CLOSE in done and plan.actions[0].value == ledger.SUCCEEDED:
+            assert state.attempt.golden is not None and state.attempt.golden.ok, about
+        if actions.REJECT in done:
+            assert done == [actions.REJECT] and state.attempt.golden.failed, about
+            continue
         if actions.CREATE_ENDPOINT in done:
             assert state.endpoint is None, about
         if actions.UPDATE_ENDPOINT in done:
@@ -148,14 +183,14 @@ def test_a_plan_that_was_done_leaves_nothing_to_do(settings: ReleaseSettings) ->
             continue
         person, rounds = retry, 0
         while True:
-            plan = planner.plan(desired, state, retry=person)
+            plan = planner.plan(desired, state, retry=person, recheck=person)
             person = False
-            if not plan.actions:
+            if not plan.actions or actions.REJECT in kinds(plan):
                 break
             state = after(settings, state, plan)
             rounds += 1
-            assert rounds < 6, f"{desired} {state}: {plan}"
-        assert plan.result in (outcome.NONE, outcome.SERVING, outcome.FAILED, outcome.BLOCKED)
+            assert rounds < 9, f"{desired} {state}: {plan}"
+        assert plan.result in (outcome.NONE, outcome.SERVING, outcome.FAILED, outcome.REFUSED, outcome.BLOCKED)
         if plan.result == outcome.SERVING:
             assert state.attempt is None
             assert state.configs == {state.endpoint.config}
@@ -167,6 +202,14 @@ def after(settings: ReleaseSettings, state: Observed, plan: Plan) -> Observed:
     configs, models = set(state.configs), set(state.models)
     for action in plan.actions:
         match action.kind:
+            case actions.CHECK:
+                state = dataclasses.replace(state, before=BEFORE[0])
+            case actions.REFUSE:
+                assert state.before is not None
+                state = dataclasses.replace(state, before=dataclasses.replace(state.before, told=True))
+            case actions.ASK:
+                assert note is not None
+                note = dataclasses.replace(note, golden=report("golden"))
             case actions.CLOSE if action.value == ledger.FAILED:
                 assert note is not None
                 note = note.with_state(attempt.FAILED, action.reason)
@@ -218,6 +261,9 @@ def test_a_newer_package_was_rejected_while_it_was_rolled_out(settings: Any) -> 
     note = Attempt("r", package(3).arn, config(settings, 3), "ml.m5.xlarge", attempt.STARTED, "t0")
     found = planner.plan(wanted(settings, 2), seen(settings, "InService", config(settings, 3), attempt=note))
     assert kinds(found) == [actions.CLOSE, actions.OPEN, actions.UPDATE_ENDPOINT]
+    assert found.actions[0].value == ledger.SUPERSEDED and "golden" in found.actions[0].reason
+    served = dataclasses.replace(note, golden=report("golden"))
+    found = planner.plan(wanted(settings, 2), seen(settings, "InService", config(settings, 3), attempt=served))
     assert found.actions[0].value == ledger.SUCCEEDED, "it was served, then replaced: two releases"
 
 
@@ -245,7 +291,7 @@ def test_an_update_that_was_asked_for_and_not_noted_has_failed(settings: Any) ->
 
 
 def test_an_open_release_is_closed_when_it_serves(settings: Any) -> None:
-    note = Attempt("r", package(2).arn, config(settings, 2), "ml.m5.xlarge", attempt.STARTED, "t0")
+    note = answered("r", package(2).arn, config(settings, 2), "ml.m5.xlarge", attempt.STARTED, "t0")
     found = planner.plan(wanted(settings, 2), seen(settings, "InService", config(settings, 2), attempt=note))
     assert kinds(found) == [actions.CLOSE, *[actions.DELETE_CONFIG] * 2, *[actions.DELETE_MODEL] * 2]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from contracts.names import PIN_KEY
-from contracts.release import ATTEMPT_KEY, LEASE_KEY, LEDGER_PREFIX, ReleaseSettings
+from contracts.release import ATTEMPT_KEY, CHECKS_KEY, LEASE_KEY, LEDGER_PREFIX, ReleaseSettings
 from deployment import approve, deploy, lease, ledger, monitor, outcome, reject, scaling
 from deployment.outcome import Outcome
 from deployment.reconcile import reconcile
@@ -27,10 +27,10 @@ def settled(session: Any, settings: ReleaseSettings, plane: Any, *, ok: bool = T
 
 
 def objects(session: Any, settings: ReleaseSettings) -> set[str]:
-    """What is in the bucket beside the lease and the ledger, which stay."""
+    """What is in the bucket beside the lease, the ledger and the last checks, which stay."""
     answer = session.client("s3").list_objects_v2(Bucket=settings.names.artifact_bucket)
     keys = {item["Key"] for item in answer.get("Contents", [])}
-    return {key for key in keys if key != LEASE_KEY and not key.startswith(LEDGER_PREFIX)}
+    return {key for key in keys if key not in (LEASE_KEY, CHECKS_KEY) and not key.startswith(LEDGER_PREFIX)}
 
 
 def test_nothing_approved_means_nothing_served(session: Any, settings: Any, plane: Any, calls: Any) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+from pathlib import Path
 
 import boto3
 import pytest
 
-from contracts import release
+from contracts import archives, bundle, release
+from contracts.s3uri import S3Uri
 from tests.docs.conftest import MakeReader
 from tests.docs.reader import Reader
 
@@ -54,25 +57,34 @@ def test_release_owner(after_readme: Reader) -> None:
 
 
 def register_again(reader: Reader) -> None:
-    """Register version 1's model once more as if it were another: a second training would cost a minute."""
+    """Register version 1's model once more, with other weights beside its graph: a second training costs a minute."""
     session: boto3.Session = reader.target.session
     group = reader.target.settings.names.package_group
     sagemaker = session.client("sagemaker")
     first = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"][-1]
     about = sagemaker.describe_model_package(ModelPackageName=first["ModelPackageArn"])
     metadata, specification = about["CustomerMetadataProperties"], about["InferenceSpecification"]
-    old, new = metadata[release.META_BUNDLE_HASH], "b" * 64
-    s3, bucket = session.client("s3"), reader.target.settings.names.artifact_bucket
-    for item in s3.list_objects_v2(Bucket=bucket, Prefix=f"packages/{old}/")["Contents"]:
-        key = item["Key"].replace(old, new)
-        s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": item["Key"]})
-    where = {"Bucket": bucket, "Key": f"packages/{new}/evaluation.json"}
+    (container,) = specification["Containers"]
+    before = S3Uri.parse(container["ModelDataUrl"])
+    s3, old = session.client("s3"), metadata[release.META_BUNDLE_HASH]
+    with tempfile.TemporaryDirectory() as name:
+        archive, folder = Path(name, "model.tar.gz"), Path(name, "bundle")
+        s3.download_file(before.bucket, before.key, str(archive))
+        archives.extract(archive, folder)
+        (folder / bundle.WEIGHTS).write_bytes(b"another")
+        new = bundle.seal(folder, bundle.read(folder, verify=False)).bundle_hash
+        with archive.open("wb") as stream:
+            archives.pack_folder(stream, folder)
+        for item in s3.list_objects_v2(Bucket=before.bucket, Prefix=f"packages/{old}/")["Contents"]:
+            key = item["Key"].replace(old, new)
+            s3.copy_object(Bucket=before.bucket, Key=key, CopySource={"Bucket": before.bucket, "Key": item["Key"]})
+        s3.upload_file(str(archive), before.bucket, before.key.replace(old, new))
+    where = {"Bucket": before.bucket, "Key": f"packages/{new}/evaluation.json"}
     value = json.loads(s3.get_object(**where)["Body"].read())
     difference = {"balanced_accuracy": {"value": 0.021, "lower_95": -0.004}}
     champion = {"bundle_hash": old, "images": value["counts"]["test"], "metrics": {}, "difference": difference}
     body = json.dumps({**value, "bundle_hash": new, "champion": champion}).encode()
     s3.put_object(**where, Body=body)
-    (container,) = specification["Containers"]
     container["ModelDataUrl"] = container["ModelDataUrl"].replace(old, new)
     sagemaker.create_model_package(
         ModelPackageGroupName=group,

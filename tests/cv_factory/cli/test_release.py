@@ -9,6 +9,7 @@ import pytest
 import deployment
 from contracts import settings
 from cv_factory.operations.base import release as base
+from deployment import checks
 from tests.cv_factory.cli.conftest import Call
 from tests.cv_factory.helpers import Cloud
 
@@ -46,11 +47,8 @@ def test_plan_says_what_is_due_and_does_nothing(aws: Cloud, call: Call, approved
     assert answer.code == 0, answer.err
     lines = [line.strip() for line in answer.out.splitlines()]
     assert lines[1:3] == ["desired: version 1 (Approved)", "endpoint shapes-dev: none yet"]
-    assert lines[3].startswith("1. open-release shapes-dev-") and "there is no endpoint" in lines[3]
-    assert [line.split()[1] for line in lines[3:7]] == [
-        "open-release", "create-model", "create-endpoint-config", "create-endpoint",
-    ]  # fmt: skip
-    assert lines[7] == "then: the endpoint is being created with version 1"
+    assert lines[3].startswith("1. check-package arn:") and "nothing is rolled out unchecked" in lines[3]
+    assert lines[4] == "then: version 1 is being checked"
     assert "Now: cv-factory --env dev deploy" in answer.out or "Now: cv-factory deploy --env dev" in answer.out
     assert aws.client("sagemaker").list_endpoints()["Endpoints"] == []
     assert aws.keys(BUCKET, "release/") == ["release/no-champion/none.json", "release/settings.json"]
@@ -60,7 +58,7 @@ def test_plan_for_machines(aws: Cloud, call: Call, approved: str) -> None:
     found = call("--env", "dev", "plan", "--json").document["release"]
     assert found["desired"] == {"model_package_arn": approved, "version": 1}
     assert (found["pinned"], found["endpoint"], found["open_release"]) == (False, None, None)
-    assert (found["result"], found["instance_type"]) == ("created", "ml.m5.xlarge")
+    assert (found["result"], found["instance_type"]) == ("waiting", "ml.m5.xlarge")
     assert all(set(action) == {"action", "name", "reason"} for action in found["actions"])
 
 
@@ -70,7 +68,24 @@ def test_without_its_function_deploy_says_what_makes_it(aws: Cloud, call: Call, 
     assert "there is no function shapes-dev-deployer" in answer.err and "--env dev infra apply" in answer.err
 
 
-def test_what_was_released_is_listed_newest_first(aws: Cloud, folder: Path, call: Call, approved: str) -> None:
+def test_a_package_that_nobody_vouches_for_is_refused(aws: Cloud, folder: Path, call: Call, approved: str) -> None:
+    """Plain moto has neither its images nor its bundle, and runs no function: this process acts."""
+    release_settings = base.release_settings(settings.load(folder / "factory.yaml", "dev"))
+    refused = deployment.deploy(aws, release_settings)
+    assert not refused.ok and "version 1 is refused, and nothing was changed: inference.registry:" in refused.message
+    assert aws.client("sagemaker").list_endpoints()["Endpoints"] == []
+    assert "version 1 is refused, and nothing was changed" in " ".join(call("--env", "dev", "plan").out.split())
+    told = call("--env", "dev", "status", "--releases").out
+    assert "refused    version 1" in told and "refused by the checks: inference.registry:" in told
+
+
+def test_what_was_released_is_listed_newest_first(
+    aws: Cloud, folder: Path, call: Call, approved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the checks find is told: plain moto has no images. tests/deployment/checks has them, on a real server."""
+    fine = checks.Report((checks.Finding("bundle.hash", True, "c" * 64),))
+    monkeypatch.setattr(checks, "before", lambda *_: fine)
+    monkeypatch.setattr(checks, "golden", lambda *_: fine)
     release_settings = base.release_settings(settings.load(folder / "factory.yaml", "dev"))
     assert deployment.deploy(aws, release_settings).ok  # plain moto runs no function
     assert call("--env", "dev", "plan", "--json").document["release"]["open_release"]["state"] == "started"

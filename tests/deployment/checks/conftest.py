@@ -243,7 +243,7 @@ class Factory:
 
         Args:
             more: inference, training: digests; image: the URI; dataset, source: hashes that the package names;
-                of_dataset, of_source: hashes that the bundle names; bundle_hash; body: the archive's bytes.
+                of_dataset, of_source: hashes that the bundle names; bundle_hash; body: the archive's bytes; approval.
         """
         names = self.names
         sources = more.get("of_source") or self.source_hash()
@@ -265,7 +265,7 @@ class Factory:
         image = more.get("image") or names.image(names.inference_repository, digest=inference)
         answered = self.client("sagemaker").create_model_package(
             ModelPackageGroupName=names.package_group,
-            ModelApprovalStatus="Approved",
+            ModelApprovalStatus=more.get("approval", "Approved"),
             InferenceSpecification={
                 "Containers": [{"Image": image, "ModelDataUrl": f"s3://{names.artifact_bucket}/{key}"}],
                 "SupportedContentTypes": ["application/json"],

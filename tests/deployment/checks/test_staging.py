@@ -214,13 +214,13 @@ def test_a_spoilt_record_is_no_result(factory: Factory) -> None:
 
 def _run(factory: Factory, package: Package, asked: Cases) -> None:
     """A whole trial, without a call more than it needs."""
-    while staging.step(factory.session, factory.staged, package, asked).pending:
+    while staging.step(factory.session, factory.staged, package, lambda: asked).pending:
         with factory.calls.aside():
             eventually(lambda: endpoint(factory)["EndpointStatus"] == "InService")
 
 
 def _known(factory: Factory, package: Package, asked: Cases) -> Report | None:
-    report = staging.step(factory.session, factory.staged, package, asked)
+    report = staging.step(factory.session, factory.staged, package, lambda: asked)
     return None if report.pending else report
 
 
