@@ -93,6 +93,7 @@ def test_approvals_become_answers(factory: Made) -> None:
 
     approve(register(made, "first"))
     eventually(lambda: answers("first"))
+    eventually(lambda: not next(ledger.releases(session.client("s3"), made.release)).open)  # its answers were right
     second = register(made, "second")
     approve(second)
     eventually(lambda: answers("second"))
