@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from contracts import release
-from contracts.s3uri import S3Uri
 from cv_factory.operations.approving import identity, rules
 from cv_factory.operations.approving.evidence import Evidence, gather
 from cv_factory.operations.approving.identity import Identity
@@ -183,8 +182,3 @@ def _notes(target: Target, package: Package, found: Evidence) -> list[str]:
     if target.settings.release.four_eyes == "never":
         notes.append("release.four_eyes is never: whoever started the execution may approve its model")
     return notes
-
-
-def report_link(uri: S3Uri, region: str) -> str:
-    """The page of the S3 console that shows an object; it asks whoever opens it to sign in."""
-    return f"https://{region}.console.aws.amazon.com/s3/object/{uri.bucket}?region={region}&prefix={uri.key}"

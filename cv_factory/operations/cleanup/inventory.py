@@ -46,13 +46,12 @@ _GONE = (
 
 
 class Look:
-    """One look at an environment. A part of the base that is not there is remembered, and holds nothing."""
+    """One look at an environment. A part of the base that is not there holds nothing."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.names = target.settings.names
         self.sagemaker = target.client("sagemaker")
-        self.missing: list[str] = []
 
     def everything(self) -> Inventory:
         """All that ``cleanup`` decides about."""
@@ -71,7 +70,7 @@ class Look:
         things = (*self.billed(), *self.configs(), *self.models(), *kept, *self._runs(), *self.images())
         return Inventory(
             things, releases, frozenset(thing.name.rpartition("/")[2] for thing in things if thing.kind == EXECUTION),
-            self._needed(), desired, tuple(self.missing),
+            self._needed(), desired,
         )  # fmt: skip
 
     def billed(self) -> tuple[Thing, ...]:
@@ -214,7 +213,7 @@ class Look:
             for page in pages.paginate(Bucket=self.names.artifact_bucket, Prefix=prefix):
                 yield from page.get("Contents", [])
         except ClientError as error:
-            self._no_part(error, self.names.artifact_bucket)
+            _pass_if_gone(error)
 
     def images(self) -> Iterator[Thing]:
         price = prices.load().standing["ecr_gb"].usd
@@ -229,7 +228,7 @@ class Look:
                             size / 1e9 * price, labels=tuple(item.get("imageTags", ())),
                         )  # fmt: skip
             except ClientError as error:
-                self._no_part(error, repository)
+                _pass_if_gone(error)
 
     def _needed(self) -> frozenset[str]:
         """Tags and digests of images that the pipeline's definition or the sources of this checkout name."""
@@ -250,7 +249,6 @@ class Look:
         except ClientError as error:
             if not aws.is_missing(error):
                 raise
-            self.missing.append(self.names.package_group)
             return []
 
     def _desired(self) -> int:
@@ -278,14 +276,13 @@ class Look:
                 found.add(str(first.get("package_arn", "")) if isinstance(first, dict) else "")
         return found - {""}
 
-    def _no_part(self, error: ClientError, part: str) -> None:
-        if aws.error_code(error) not in _GONE:
-            raise error
-        if part not in self.missing:
-            self.missing.append(part)
-
 
 def _prefix(model_uri: str) -> str:
     """``packages/<bundle hash>/`` of a kept model's URI; empty for any other."""
     _, found, rest = model_uri.partition(f"/{release.PACKAGES_PREFIX}")
     return f"{release.PACKAGES_PREFIX}{rest.partition('/')[0]}/" if found else ""
+
+
+def _pass_if_gone(error: ClientError) -> None:
+    if aws.error_code(error) not in _GONE:
+        raise error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -106,7 +106,6 @@ class Inventory:
         running: ids of executions that run.
         needed: tags and digests of images that the pipeline's definition or this checkout names.
         desired: version of the package that the release desires; 0: none.
-        missing: parts of the base that are not there, and therefore hold nothing.
     """
 
     things: tuple[Thing, ...]
@@ -114,7 +113,6 @@ class Inventory:
     running: frozenset[str] = frozenset()
     needed: frozenset[str] = frozenset()
     desired: int = 0
-    missing: tuple[str, ...] = field(default=())
 
     def of(self, kind: str) -> list[Thing]:
         return [thing for thing in self.things if thing.kind == kind]
