@@ -106,7 +106,8 @@ def delete(call: Call) -> None:
 def launch_plan(call: Call, name: str) -> dict[str, Any]:
     """All that is needed to run a model, as JSON, so that the model may be deleted while it serves.
 
-    ``{"Image", "ResolvedImage", "Environment", "Data": [{"Folder", "Uri", "Form"}], "RoleArn", "Isolated"}``;
+    ``{"Image", "ResolvedImage", "Environment", "Data": [{"Folder", "Uri", "Form"}], "RoleArn", "Isolated",
+    "VpcConfig"}``;
     ``Folder`` is relative to ``/opt/ml``, ``Form`` one of ARCHIVE, FILE and PREFIX.
 
     Raises:
@@ -121,6 +122,7 @@ def launch_plan(call: Call, name: str) -> dict[str, Any]:
         "Data": _data(container),
         "RoleArn": model.get("ExecutionRoleArn"),
         "Isolated": model["EnableNetworkIsolation"],
+        "VpcConfig": model.get("VpcConfig"),
     }
 
 

@@ -114,7 +114,7 @@ def attempts(stack: Stack) -> list[Attempt]:
     no("deployer", "a package is gone", "sagemaker", "delete_model_package", ModelPackageName=package)
     no("deployer", "signs what it checks", "kms", "sign", KeyId=signing, Message=b"x",
        SigningAlgorithm="ECDSA_SHA_256")  # fmt: skip
-    read("deployer", "images of the data set", data, "datasets/x/manifest.json")
+    read("deployer", "images of the data set", data, "blobs/x")
     escalate("deployer", "deployer")
     # A pull request's own code plans.
     read("github-plan", "images of the data set", data, "datasets/x/manifest.json")
