@@ -144,7 +144,6 @@ def come_back(stack: Stack) -> None:
     stack.run(owner, "--yes", "deploy", fails=True)  # says what the deployer's log says
     function.update_function_configuration(FunctionName=name, Environment=right)
     stack.run(owner, "status", "--releases")
-    stack.run(owner, "plan")
     stack.run(owner, "--yes", "deploy", "--package", "1")
     stack.run(owner, "--yes", "deploy")
     stack.run(owner, "--yes", "rollback", "--to", "1", "--why", "misses cracks")

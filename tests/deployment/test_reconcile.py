@@ -368,6 +368,9 @@ def test_cleaning_up_stops_when_somebody_changes_the_endpoint_by_hand(session: A
     assert result.action == outcome.WAITING and result.removed == ()
     assert old in plane.configs
     plane.settle()
+    # The release was open: an endpoint that serves the former configuration looks like one that was rolled back.
+    assert settled(session, settings, plane).action == outcome.FAILED
+    deploy(session, settings)
     assert settled(session, settings, plane).action == outcome.SERVING
     assert plane.served_package().endswith("/2")
 
