@@ -191,7 +191,7 @@ def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], Non
             return now
         if now.status == FAILED:
             raise _endpoint_failed(target, now)
-        if now.status == IN_SERVICE and _rolled_back(target, settings, config):
+        if now.status == IN_SERVICE and now.config != config and _rolled_back(target, settings, config):
             raise FactoryError(
                 f"the roll-out of {wanted.label} failed and was rolled back: {now.failure or 'no reason given'}",
                 _with_log(target, now) + "Reject it (cv-factory reject), or try again: cv-factory deploy",
