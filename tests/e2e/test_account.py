@@ -69,6 +69,8 @@ class Reader:
         asks = (" infra apply", " infra destroy", " approve ", " cleanup --all")
         if line.startswith("cv-factory") and any(verb in line for verb in asks):
             line = line.replace("cv-factory", "cv-factory --yes", 1)
+        if line.endswith("--with-data"):  # what a person types when it asks
+            line += f" --confirm {self.dev.names.prefix}"
         return line.replace("cv-factory", ".venv/bin/cv-factory", 1) if line.startswith("cv-factory") else line
 
     def before(self, line: str) -> None:

@@ -97,7 +97,7 @@ def test_a_tracking_server_is_made_on_demand(applied: Stack, tmp_path: Path) -> 
     file.write_text(FACTORY_YAML.replace(", isolated: [train]", "") + "tracking: {mlflow: create}\n")
     settings = load(file, "local")
     stack = Stack(replace(applied.target, settings=settings, file=file))
-    targets = ["-target=module.tracking_role", "-target=aws_sagemaker_mlflow_tracking_server.this"]
+    targets = ["-target=aws_sagemaker_mlflow_tracking_server.this"]  # and what it needs
     assert stack.terraform("factory", "apply", "-auto-approve", "-input=false", *targets) == 0
     sagemaker = applied.client("sagemaker")
     found = sagemaker.describe_mlflow_tracking_server(TrackingServerName=settings.names.tracking_server)
@@ -107,6 +107,8 @@ def test_a_tracking_server_is_made_on_demand(applied: Stack, tmp_path: Path) -> 
     assert stack.terraform("factory", "plan", "-detailed-exitcode", "-input=false", *targets) == 0
     assert stack.terraform("factory", "destroy", "-auto-approve", "-input=false", *targets) == 0
     assert not sagemaker.list_mlflow_tracking_servers()["TrackingServerSummaries"]
+    # Its role and the jobs' right to it go with the setting.
+    assert applied.terraform("factory", "apply", "-auto-approve", "-input=false") == 0
 
 
 def test_the_bare_commands_of_the_readme_find_nothing_to_change(applied: Stack, checkout: Path) -> None:
