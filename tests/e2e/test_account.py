@@ -133,10 +133,12 @@ def test_from_zero_to_the_first_endpoint_and_back(origin: Checkout, server: Serv
     assert "Nothing billable is left that cv-factory made" in said["cv-factory --env dev cleanup --verify"]
     assert f"{len(QUICK.split())} hold, 0 fail, 0 were not tried" in said["make test-aws ENV=dev MAX_USD=4"]
     assert "account 222233334444, region eu-west-1" in said["make test-aws ENV=dev MAX_USD=4"]
-    # What the page says is left: the bucket of the state, and the keys that wait for their deletion.
+    # What the page says is left: the bucket of the state and its key, and the keys that wait for their deletion.
     assert [one["Name"] for one in reader.client("s3").list_buckets()["Buckets"]] == [reader.dev.names.state_bucket]
     kms = reader.client("kms")
-    keys = [kms.describe_key(KeyId=one["KeyId"])["KeyMetadata"]["KeyState"] for one in kms.list_keys()["Keys"]]
-    assert set(keys) == {"PendingDeletion"}
+    kept = kms.describe_key(KeyId=reader.dev.names.state_key_alias)["KeyMetadata"]["KeyId"]
+    keys = {one["KeyId"]: kms.describe_key(KeyId=one["KeyId"])["KeyMetadata"] for one in kms.list_keys()["Keys"]}
+    assert keys.pop(kept)["KeyState"] == "Enabled"
+    assert {about["KeyState"] for about in keys.values() if about["KeyManager"] == "CUSTOMER"} == {"PendingDeletion"}
     left = [one["RoleName"] for one in reader.client("iam").list_roles()["Roles"] if "released-dev" in one["RoleName"]]
     assert left == []

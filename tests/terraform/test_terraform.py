@@ -284,6 +284,8 @@ def _read_keys(stack: Any) -> Any:
     kms = stack.client("kms")
     found = {}
     for key, alias in _keys(stack).items():
+        if alias == stack.settings.names.state_key_alias:  # bootstrap's, not Terraform's
+            continue
         metadata = kms.describe_key(KeyId=key)["KeyMetadata"]
         rotation = metadata["KeySpec"] == "SYMMETRIC_DEFAULT" and kms.get_key_rotation_status(KeyId=key)
         found[alias] = {
