@@ -9,11 +9,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import logging
 import re
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -45,6 +47,8 @@ _FORM = "application/x-www-form-urlencoded"
 
 #: Where a change in one service also changes others.
 _ALSO = {"sts": ("iam",), "sns": ("sqs",), "s3": ("sqs", "sns"), "awslambda": ("logs",), "iam": ("sts",)}
+
+_CONDITIONAL = threading.Lock()
 
 Answer = tuple[int, dict[str, Any], Any]
 
@@ -154,8 +158,11 @@ def _object(environ: dict[str, Any], platform: Platform) -> Answer:
     """Answer a request for one S3 object."""
     s3_bodies.receive(environ, platform.blobs)
     request = BackendRequest(environ)
+    conditional = "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ
     try:
-        answer: Answer = S3Response.key_dispatch(request, request.raw_url, dict(request.headers))
+        # moto looks and then writes: of two conditional writes at once, both would find what they hope for.
+        with _CONDITIONAL if conditional else contextlib.nullcontext():
+            answer: Answer = S3Response.key_dispatch(request, request.raw_url, dict(request.headers))
     except ClientError as error:
         return 400, {}, error.response["Error"]["Message"]
     finally:

@@ -12,6 +12,7 @@ import resource
 import socket
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +286,19 @@ def test_a_full_disk_ends_the_upload_with_an_error_and_nothing_else(server: Serv
     assert not list((server.state_dir / "s3" / "incoming").iterdir())
     s3.put_object(Bucket="full", Key="small", Body=b"fits")
     assert Path(server.state_dir / "server.log").read_text().count("Traceback") == 0
+
+
+def test_of_conditional_writes_at_once_one_wins(server: Server) -> None:
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="races", CreateBucketConfiguration={"LocationConstraint": REGION})
+
+    def write(number: int, key: str) -> bool:
+        try:
+            s3.put_object(Bucket="races", Key=key, Body=str(number).encode(), IfNoneMatch="*")
+        except s3.exceptions.ClientError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(20):
+            assert sum(pool.map(write, range(8), [f"key-{turn}"] * 8)) == 1
