@@ -27,7 +27,7 @@ from tests.cv_factory.unproved.conftest import FACTORY_YAML, Account
 from tests.e2e.conftest import environment
 
 #: A test that waits longer than this has found a bug.
-PATIENCE = 60
+PATIENCE = 300
 
 
 def until(question: Callable[[], Any], what: str) -> None:
