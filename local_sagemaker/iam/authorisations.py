@@ -214,7 +214,7 @@ def _ciphertext_key(request: ApiRequest, platform: Platform) -> list[str]:
     """Decrypt may leave the key out: a symmetric ciphertext names it. moto's begins with the key's id."""
     key = str(request.parameters.get("KeyId") or "")
     if not key:
-        with contextlib.suppress(binascii.Error, ValueError):
+        with contextlib.suppress(binascii.Error, ValueError):  # no ciphertext of ours: checked as a key that nobody has
             key = base64.b64decode(str(request.parameters.get("CiphertextBlob", "")))[:36].decode("ascii")
     return [key_arn(platform, request.region, key or "unknown")]
 

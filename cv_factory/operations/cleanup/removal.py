@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds in which an endpoint must be gone: one that is being updated cannot be deleted before the update has ended.
 PATIENCE = 45 * 60
+#: Seconds between two questions, at most; the first ones follow each other faster.
+SLOWEST = 10.0
 _MISSING = ("ObjectNotFoundException", "ImageNotFoundException", "RepositoryNotFoundException", "ResourceNotFound")
 #: DeleteObjects takes at most 1,000 keys. Source: API reference, S3.
 _KEYS = 1000
@@ -71,7 +73,7 @@ def _endpoint(target: Target, thing: Thing, why: str) -> None:
         _hold(target, why)
     sagemaker: Any = target.client("sagemaker")
     deadline = time.monotonic() + PATIENCE
-    asked = False
+    asked, pause = False, 0.3
     while True:
         status = sagemaker.describe_endpoint(EndpointName=thing.name)["EndpointStatus"]
         if status in ("InService", "Failed", "OutOfService", "UpdateRollbackFailed") and not asked:
@@ -82,7 +84,8 @@ def _endpoint(target: Target, thing: Thing, why: str) -> None:
                 f"endpoint {thing.name} is still {status} after {PATIENCE // 60} minutes",
                 "An endpoint that is being updated cannot be deleted. Call cleanup again when it has ended.",
             )
-        time.sleep(0.3 if target.is_local or target.endpoint != "AWS" else 10)
+        time.sleep(pause)
+        pause = min(2 * pause, SLOWEST)
 
 
 def _hold(target: Target, why: str) -> None:
