@@ -17,6 +17,7 @@ from local_sagemaker.alarms.metric_alarms import BadAlarm, Data, Settings
 from local_sagemaker.alarms.rules import BadRule, Rule
 from local_sagemaker.alarms.verdicts import ALARM, INSUFFICIENT_DATA, OK
 from local_sagemaker.metrics.expressions import BadExpression
+from local_sagemaker.minutes import EveryMinute
 
 if TYPE_CHECKING:
     from local_sagemaker.platform import Platform
@@ -40,18 +41,13 @@ class Alarms:
         self._done = 0
         self._last_alarm: dict[tuple[str, str], float] = {}
         self._reported: set[tuple[str, str]] = set()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._minutes = EveryMinute("alarms", platform.clock, self.evaluate)
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
-        self._thread.start()
+        self._minutes.start()
 
     def stop(self) -> None:
-        self._stop.set()
-        self._platform.clock.wake()
-        if self._thread is not None:
-            self._thread.join(5)
+        self._minutes.stop()
 
     def state(self, region: str, name: str) -> str | None:
         """The state of an alarm; None when there is no such alarm."""
@@ -118,16 +114,6 @@ class Alarms:
             self._done = minute
             for region in self._regions():
                 self._evaluate_region(region, range(first, minute + 1))
-
-    def _run(self) -> None:
-        clock = self._platform.clock
-        while not self._stop.is_set():
-            moves = clock.moves
-            try:
-                self.evaluate()
-            except Exception:
-                _log.exception("alarms could not be evaluated")
-            clock.wait_until((clock.time() // 60 + 1) * 60, self._stop, longest=60, since=moves)
 
     def _evaluate_region(self, region: str, minutes: range) -> None:
         """All alarms of a region, minute by minute: a composite alarm sees its children as they were."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from local_sagemaker.endpoints import records
 from local_sagemaker.errors import ApiError
 from local_sagemaker.metrics import queries
+from local_sagemaker.minutes import EveryMinute
 from local_sagemaker.scaling import policies
 from local_sagemaker.scaling.activities import IN_PROGRESS, Activities
 from local_sagemaker.scaling.policies import DIMENSION, LOW, BadPolicy
@@ -37,21 +38,16 @@ class Scaler:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._lock = threading.RLock()
-        self._stop = threading.Event()
+        self._minutes = EveryMinute("scaling", platform.clock, self._look)
         self._poked = True
         self._done = 0
-        self._thread: threading.Thread | None = None
         self.activities = Activities(platform.store, platform.clock.time)
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="scaling", daemon=True)
-        self._thread.start()
+        self._minutes.start()
 
     def stop(self) -> None:
-        self._stop.set()
-        self._platform.clock.wake()
-        if self._thread is not None:
-            self._thread.join(5)
+        self._minutes.stop()
 
     def poke(self) -> None:
         """A target has changed: look now."""
@@ -85,16 +81,6 @@ class Scaler:
             done = variant["CurrentInstanceCount"] == body["wanted"]
             why = "" if done else record.body.get("FailureReason") or "the endpoint was changed meanwhile"
             self.activities.end(region, identity, why)
-
-    def _run(self) -> None:
-        clock = self._platform.clock
-        while not self._stop.is_set():
-            moves = clock.moves
-            try:
-                self._look()
-            except Exception:
-                _log.exception("scaling could not be looked at")
-            clock.wait_until((clock.time() // 60 + 1) * 60, self._stop, longest=60, since=moves)
 
     def _look(self) -> None:
         minute = int(self._platform.clock.time() // 60)
