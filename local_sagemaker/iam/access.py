@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.iam import authorisations, on_behalf, requests, resources
-from local_sagemaker.iam.authorisations import Context, Needed
 from local_sagemaker.iam.decisions import Decision, decide
+from local_sagemaker.iam.needs import Context, Needed, key_arn
 from local_sagemaker.iam.principals import Principal, of_key, of_session
 from local_sagemaker.iam.requests import ApiRequest
 
@@ -127,7 +127,7 @@ class Access:
         values = {"region": region, "account": self._platform.account_id, **places}
         for name in ("key", "capture_key"):
             if values.get(name):
-                values[name] = authorisations.key_arn(self._platform, region, str(values[name]))
+                values[name] = key_arn(self._platform, region, str(values[name]))
         checks = on_behalf.filled(on_behalf.rows(*when), values)
         self.demand(role_arn, [Needed(*check) for check in checks], region, session_name)
 
@@ -204,7 +204,7 @@ class Access:
             "kms:calleraccount": self._platform.account_id,
             "kms:encryptioncontext:aws:s3:arn": f"arn:aws:s3:::{bucket}",
         }
-        return [Needed(use, authorisations.key_arn(self._platform, region, found), context)]
+        return [Needed(use, key_arn(self._platform, region, found), context)]
 
     def _assume(self, request: ApiRequest) -> None:
         """AssumeRole: the trust policy must allow; where it names the account only, the caller's policies too."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from local_sagemaker.iam.access import Denied
-from local_sagemaker.iam.authorisations import Needed
+from local_sagemaker.iam.needs import Needed
 from local_sagemaker.lambdas import CannotInvoke, NoSuchFunction
 from local_sagemaker.pipelines import cache, retries
 from local_sagemaker.pipelines.expressions import to_text
