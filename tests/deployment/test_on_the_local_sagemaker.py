@@ -22,7 +22,8 @@ from deployment.aws import read_settings
 from deployment.outcome import Outcome
 from deployment.reconcile import reconcile
 from local_sagemaker import control
-from tests.deployment.checks.conftest import IMAGES, SERVER, Calls, Factory, eventually, golden, table
+from tests.deployment.checks.conftest import IMAGES, SERVER, Calls, Factory, golden, table
+from tests.waiting import eventually
 
 #: Model -> what it answers to the first image. ``broken`` does not start.
 SHARES = {"first": 0.91, "second": 0.92, "fourth": 0.94, "fifth": 0.95, "sixth": 0.96, "seventh": 0.97, "many": 0.93}

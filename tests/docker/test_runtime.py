@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 from local_sagemaker import control
 from local_sagemaker.runtimes.engine import Engine
 from tests.docker.engines import TestEngine
-from tests.local_sagemaker.endpoints.harness import IMAGE, SCRIPT, Local, until
+from tests.local_sagemaker.endpoints.harness import IMAGE, SCRIPT, Local
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
@@ -96,7 +97,7 @@ def ended(local: Local, name: str) -> dict[str, Any]:
         job: dict[str, Any] = local.sagemaker.describe_processing_job(ProcessingJobName=name)
         return job if job["ProcessingJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
-    return until(question)  # type: ignore[return-value]
+    return eventually(question)  # type: ignore[return-value]
 
 
 def log(local: Local, name: str) -> list[str]:
@@ -110,7 +111,7 @@ def kill(local: Local) -> None:
     for client in local.clients:
         client.close()
     os.kill(local.info.pid, signal.SIGKILL)
-    until(lambda: control.status(local.state) is None)
+    eventually(lambda: control.status(local.state) is None)
 
 
 def test_a_job_sees_what_it_sees_on_sagemaker(local: Local, engine: TestEngine) -> None:
@@ -166,7 +167,7 @@ def test_a_stopped_job_may_end_in_its_own_way_and_has_its_instances_memory(local
         except (ClientError, ValueError):  # no log yet
             return False
 
-    until(begun)
+    eventually(begun)
     (container,) = containers(engine)
     limits = about(engine, container)["HostConfig"]
     assert limits["Memory"] == limits["MemorySwap"] == 8 * 2**30
@@ -203,7 +204,7 @@ def test_a_transform_job_runs_in_the_models_container(local: Local) -> None:
         job: dict[str, Any] = local.sagemaker.describe_transform_job(TransformJobName=name)
         return job if job["TransformJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
-    job = until(question)
+    job = eventually(question)
     assert job is not None and job["TransformJobStatus"] == "Completed", job
     assert local.s3.get_object(Bucket="models", Key="out/a.json.out")["Body"].read() == b'"a"'
 
@@ -231,20 +232,20 @@ def test_a_container_that_dies_is_replaced(local: Local, engine: TestEngine) -> 
     name = local.serving()
     (first,) = containers(engine)
     engine.docker("kill", first)
-    until(lambda: containers(engine) not in ([first], []))
-    until(_answers(local, name))
+    eventually(lambda: containers(engine) not in ([first], []))
+    eventually(_answers(local, name))
     assert len(containers(engine)) == 1
 
 
 def test_a_killed_server_leaves_no_container(local: Local, engine: TestEngine) -> None:
     name = local.serving()
     job = start_job(local, ["python3", "/job.py", "wait"])
-    until(lambda: len(containers(engine)) == 2)
+    eventually(lambda: len(containers(engine)) == 2)
     before = containers(engine)
     kill(local)
-    until(lambda: containers(engine) == [])  # its guardian removed them
+    eventually(lambda: containers(engine) == [])  # its guardian removed them
     local.start()
-    until(_answers(local, name))
+    eventually(_answers(local, name))
     assert len(containers(engine)) == 1 and not set(before) & set(containers(engine))
     assert ended(local, job)["ProcessingJobStatus"] == "Failed"
 
@@ -253,12 +254,12 @@ def test_what_a_server_and_its_guardian_left_goes_with_the_next_start_or_stop(lo
     state = about_state(local, engine)
     for clear in (local.start, lambda: control.stop(local.state)):
         kill(local)
-        until(lambda: containers(engine) == [])
+        eventually(lambda: containers(engine) == [])
         engine.docker(
             "create", "--label", f"local-sagemaker.state={state}", "--label", "local-sagemaker.server=x", _NAME
         )
         clear()
-        until(lambda: containers(engine) == [])
+        eventually(lambda: containers(engine) == [])
     assert engine.docker("network", "ls", "--quiet", "--filter", "label=local-sagemaker.state") == ""
     local.start()
 
@@ -273,7 +274,7 @@ def about_state(local: Local, engine: TestEngine) -> str:
 def test_down_leaves_nothing(local: Local, engine: TestEngine) -> None:
     local.serving()
     start_job(local, ["python3", "/job.py", "wait"])
-    until(lambda: len(containers(engine)) == 2)
+    eventually(lambda: len(containers(engine)) == 2)
     local.stop()
     assert containers(engine) == []
     assert engine.docker("network", "ls", "--quiet", "--filter", "label=local-sagemaker.state") == ""

@@ -8,8 +8,6 @@ no minutes.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from tests.docs import pages
 from tests.e2e.checkouts import Checkout, clone
 from tests.e2e.conftest import draw
 from tests.e2e.test_release_workflow import REGION, SETTINGS, origin, push_images, server
+from tests.waiting import eventually
 
 __all__ = ["origin", "server"]  # fixtures
 
@@ -32,14 +31,6 @@ pytestmark = [pytest.mark.terraform, pytest.mark.timeout(1800)]
 PAGE = "docs/account.md"
 #: Of the checks, those whose answer comes at once; tests/cv_factory/unproved runs them all.
 QUICK = "account.plan account.quotas account.images pipeline.accepted registry.event jobs.metric-filter"
-PATIENCE = 120
-
-
-def until(question: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not question():
-        assert time.monotonic() < deadline, f"{what} never happened"
-        time.sleep(0.2)
 
 
 class Reader:
@@ -79,7 +70,7 @@ class Reader:
             case "make images ENV=dev":
                 push_images(self.checkout, self.dev, self.server)
             case "cv-factory --env dev predict photos/broken/broken-000.png":
-                until(self.serves, "an endpoint that serves")
+                eventually(self.serves, "an endpoint that serves")
             case "cv-factory --env dev infra destroy":
                 self.take_down_what_terraform_has_not()
             case "cv-factory --env dev infra destroy --with-data":

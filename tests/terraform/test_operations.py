@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
 
@@ -17,15 +18,6 @@ FAILS = {
     "Version": "2020-12-01",
     "Steps": [{"Name": "Refuse", "Type": "Fail", "Arguments": {"ErrorMessage": "not good enough"}}],
 }
-
-
-def eventually(read: Any, seconds: float = 60) -> Any:
-    """What ``read`` answers, once it is not empty."""
-    end = time.monotonic() + seconds
-    while not (found := read()) and time.monotonic() < end:
-        time.sleep(0.2)
-    assert found
-    return found
 
 
 def statements(policy: str) -> dict[str, Any]:

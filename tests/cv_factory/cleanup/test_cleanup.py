@@ -17,6 +17,7 @@ from cv_factory.operations import cleanup
 from cv_factory.session import Target
 from deployment import aws
 from tests.cv_factory.planting import Factory, image, plant
+from tests.waiting import eventually
 
 #: Long after everything in these tests was made.
 LATER = datetime.now(UTC) + timedelta(days=100)
@@ -189,7 +190,7 @@ def up(target: Target, **tags: str) -> None:
         EndpointName=names.endpoint, EndpointConfigName=name,
         Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
     )  # fmt: skip
-    until(lambda: status(target) == "InService")
+    eventually(lambda: status(target) == "InService")
 
 
 def status(target: Target) -> str:
@@ -198,13 +199,6 @@ def status(target: Target) -> str:
         return str(sagemaker.describe_endpoint(EndpointName=target.settings.names.endpoint)["EndpointStatus"])
     except sagemaker.exceptions.ClientError:
         return ""
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_all_takes_the_endpoint_down_for_good_and_verify_proves_it(target: Target) -> None:

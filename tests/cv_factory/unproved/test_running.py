@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,16 +24,10 @@ from cv_factory.operations.unproved.check import Check, Use
 from cv_factory.operations.unproved.ledger import Ledger
 from tests.cv_factory.unproved.conftest import FACTORY_YAML, Account
 from tests.e2e.conftest import environment
+from tests.waiting import eventually
 
 #: A test that waits longer than this has found a bug.
 PATIENCE = 300
-
-
-def until(question: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not question():
-        assert time.monotonic() < deadline, f"{what} never happened"
-        time.sleep(0.05)
 
 
 # --- the limit --------------------------------------------------------------------------------------------------------
@@ -186,7 +179,7 @@ class Sleeping:
             account.command("--max-usd", "1", "--only", "jobs.layout", "--out", str(self.out)),
             cwd=account.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        until(self.mark.exists, "the start of the job")
+        eventually(self.mark.exists, "the start of the job", PATIENCE)
 
     def end(self, number: int) -> tuple[int, str]:
         """Send a signal; the exit code, and what was printed."""

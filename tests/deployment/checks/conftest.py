@@ -11,7 +11,6 @@ import io
 import itertools
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -280,15 +279,6 @@ class Factory:
     @property
     def staged(self) -> ReleaseSettings:
         return dataclasses.replace(self.release, staging=True)
-
-
-def eventually(found: Callable[[], Any], seconds: float = 120) -> Any:
-    """The first true answer of ``found``; fails after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.05)
-    return value
 
 
 @pytest.fixture(scope="session")

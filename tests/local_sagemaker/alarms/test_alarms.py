@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server, eventually
+from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server
 from tests.local_sagemaker.platform.test_moto_gaps import refused
+from tests.waiting import eventually
 
 
 class Watch:

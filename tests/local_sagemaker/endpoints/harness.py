@@ -7,9 +7,7 @@ import json
 import os
 import sys
 import tarfile
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +16,7 @@ import pytest
 from botocore.config import Config
 
 from local_sagemaker import control
+from tests.waiting import eventually
 
 ACCOUNT, REGION, BUCKET = "123456789012", "ap-southeast-1", "models"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/serve:1"
@@ -34,17 +33,6 @@ HOSTING = {
     "INVOCATION_SECONDS": "3",
 }
 T = TypeVar("T")
-
-
-def until(question: Callable[[], T], seconds: float = 120.0) -> T:
-    """Ask until the answer is true; fail with the last answer after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = question()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"still {answer!r}"
-        time.sleep(0.05)
 
 
 def tar(**files: str) -> bytes:
@@ -169,7 +157,7 @@ class Local:
             described = self.describe(name)
             return None if described["EndpointStatus"] in moving else described
 
-        return until(question, seconds)  # type: ignore[return-value]
+        return eventually(question, seconds=seconds)  # type: ignore[return-value]
 
     def ask(self, name: str, order: dict[str, Any] | None = None, **request: Any) -> dict[str, Any]:
         """Invoke with a JSON body and return the JSON answer."""
@@ -181,7 +169,7 @@ class Local:
 
     def delete(self, name: str) -> None:
         self.sagemaker.delete_endpoint(EndpointName=name)
-        until(lambda: name not in [one["EndpointName"] for one in self.sagemaker.list_endpoints()["Endpoints"]])
+        eventually(lambda: name not in [one["EndpointName"] for one in self.sagemaker.list_endpoints()["Endpoints"]])
 
     def events(self, detail_type: str, name: str) -> list[dict[str, Any]]:
         """Details of an endpoint's events, oldest first."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.local_sagemaker.endpoints.harness import Local, until
+from tests.local_sagemaker.endpoints.harness import Local
 from tests.local_sagemaker.endpoints.test_updating import advance, config_of, update
+from tests.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ def test_a_container_that_never_pings(local: Local) -> None:
     local.admin("PUT", "faults", [{"name": "never-pings", "times": 1}])
     config = local.config({"model": local.model(), "ContainerStartupHealthCheckTimeoutInSeconds": 3600})
     name = local.endpoint(config, wait=False)
-    until(lambda: local.admin("GET", "faults")["faults"][0]["struck"])
+    eventually(lambda: local.admin("GET", "faults")["faults"][0]["struck"])
     assert local.status(name) == "Creating"
     advance(local, 3601)
     assert "did not pass the ping health check" in local.settled(name)["FailureReason"]
@@ -57,7 +58,7 @@ def test_a_container_that_starts_slowly(local: Local) -> None:
     local.admin("PUT", "faults", [{"name": "slow-start", "seconds": 500, "times": 1}])
     config = local.config({"model": local.model(), "ContainerStartupHealthCheckTimeoutInSeconds": 3600})
     name = local.endpoint(config, wait=False)
-    until(lambda: local.admin("GET", "faults")["faults"][0]["struck"])
+    eventually(lambda: local.admin("GET", "faults")["faults"][0]["struck"])
     advance(local, 490)
     assert local.status(name) == "Creating"
     advance(local, 10)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_sagemaker.endpoints.harness import Local, running, until
+from tests.local_sagemaker.endpoints.harness import Local, running
 from tests.local_sagemaker.endpoints.test_updating import advance, baking, config_of, policy, update
+from tests.waiting import eventually
 
 REQUESTS = 200
 
@@ -62,7 +63,7 @@ def test_a_canary_and_the_steps_of_a_linear_update_get_their_shares(local: Local
     name = local.serving(VERSION="blue")
     canary = policy("CANARY", 300, CanarySize=size("CAPACITY_PERCENT", 10))
     update(local, name, config_of(local, VERSION="green"), DeploymentConfig=canary)
-    until(lambda: baking(local, name))
+    eventually(lambda: baking(local, name))
     assert within(ask_many(local, name), 0.1)
     advance(local, 300)
     local.settled(name)
@@ -72,8 +73,8 @@ def test_a_canary_and_the_steps_of_a_linear_update_get_their_shares(local: Local
     linear = policy("LINEAR", 300, LinearStepSize=size("CAPACITY_PERCENT", 25))
     update(local, name, config_of(local, VERSION="green"), DeploymentConfig=linear)
     for share in (0.25, 0.5, 0.75):
-        until(lambda: baking(local, name))
-        until(lambda share=share: within(ask_many(local, name, 40), share))  # type: ignore[misc]
+        eventually(lambda: baking(local, name))
+        eventually(lambda share=share: within(ask_many(local, name, 40), share))  # type: ignore[misc]
         assert within(ask_many(local, name), share)
         advance(local, 300)
     local.settled(name)
@@ -89,7 +90,7 @@ def test_errors_of_the_canary_ring_the_alarm_and_take_it_back(local: Local, at_o
     canary = policy("CANARY", 1800, CanarySize=size("CAPACITY_PERCENT", 50))
     before = local.describe(name)["EndpointConfigName"]
     update(local, name, config_of(local, VERSION="green"), DeploymentConfig=guarded(canary, alarm))
-    until(lambda: baking(local, name))
+    eventually(lambda: baking(local, name))
     for number in range(20):
         if number % 2:
             with pytest.raises(ClientError, match="ModelError"):
@@ -112,10 +113,10 @@ def test_a_healthy_canary_passes_its_alarm(local: Local) -> None:
     alarm = error_alarm(local, name)
     canary = policy("CANARY", 600, 300, CanarySize=size("CAPACITY_PERCENT", 50))
     update(local, name, config_of(local, VERSION="green"), DeploymentConfig=guarded(canary, alarm))
-    until(lambda: "canary" in baking(local, name))
+    eventually(lambda: "canary" in baking(local, name))
     ask_many(local, name, 10)
     advance(local, 600)
-    until(lambda: "full" in baking(local, name))
+    eventually(lambda: "full" in baking(local, name))
     ask_many(local, name, 10)
     advance(local, 300)
     described = local.settled(name)
@@ -130,7 +131,7 @@ def test_an_alarm_that_rings_before_the_update_keeps_traffic_where_it_is(local: 
     with pytest.raises(ClientError, match="ModelError"):
         local.ask(name, {"status": 500})
     next_minute(local)
-    until(lambda: local.cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"] == "ALARM")
+    eventually(lambda: local.cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"] == "ALARM")
     update(local, name, config_of(local, VERSION="green"), DeploymentConfig=guarded(policy("ALL_AT_ONCE", 60), alarm))
     described = local.settled(name)
     assert "in state ALARM" in described["FailureReason"]
@@ -170,14 +171,14 @@ def test_a_rolling_update_replaces_batch_by_batch(local: Local) -> None:
     assert len(blue) == 3
     update(local, name, of_three(local, "green"), DeploymentConfig=rolling(1, 120))
     for done in (1, 2):
-        until(lambda: baking(local, name))
-        until(lambda done=done: within(ask_many(local, name, 60), done / 3))  # type: ignore[misc]
+        eventually(lambda: baking(local, name))
+        eventually(lambda done=done: within(ask_many(local, name, 60), done / 3))  # type: ignore[misc]
         assert processes(local) == others + 4
         assert "batch capacity of" in baking(local, name)
         advance(local, 120)
-        until(lambda done=done: sum(map(running, blue)) == 3 - done)  # type: ignore[misc]
-        until(lambda done=done: old_count(local, name) == 3 - done)  # type: ignore[misc]
-    until(lambda: "batch capacity of 3" in baking(local, name))
+        eventually(lambda done=done: sum(map(running, blue)) == 3 - done)  # type: ignore[misc]
+        eventually(lambda done=done: old_count(local, name) == 3 - done)  # type: ignore[misc]
+    eventually(lambda: "batch capacity of 3" in baking(local, name))
     advance(local, 120)
     described = local.settled(name)
     assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 3
@@ -193,9 +194,9 @@ def test_a_breach_rolls_a_rolling_update_back_in_batches(local: Local) -> None:
     next_minute(local)
     config = rolling(1, 120, RollbackMaximumBatchSize=size("INSTANCE_COUNT", 1))
     update(local, name, of_three(local, "green"), DeploymentConfig=guarded(config, alarm))
-    until(lambda: "batch capacity of 1" in baking(local, name))
+    eventually(lambda: "batch capacity of 1" in baking(local, name))
     advance(local, 120)
-    until(lambda: "batch capacity of 2" in baking(local, name))
+    eventually(lambda: "batch capacity of 2" in baking(local, name))
     for _ in range(6):
         with pytest.raises(ClientError, match="ModelError"):
             local.ask(name, {"status": 500})

@@ -13,7 +13,8 @@ from local_sagemaker.children import CannotIsolate
 from local_sagemaker.endpoints.container import CannotLaunch, launch
 from local_sagemaker.images import Binding
 from local_sagemaker.runtimes.processes import ProcessRuntime
-from tests.local_sagemaker.endpoints.harness import Local, running, until
+from tests.local_sagemaker.endpoints.harness import Local, running
+from tests.waiting import eventually
 
 
 @pytest.mark.docker
@@ -34,7 +35,7 @@ def test_an_isolated_container_serves_but_reaches_nothing(local: Local) -> None:
         thread.join()
     assert answers == [1] * 8
     local.delete(name)
-    until(lambda: not running(pid))
+    eventually(lambda: not running(pid))
     open_name = local.serving()
     assert local.ask(open_name, {"reach": server}) == "reached"  # the control: without isolation it is reachable
     local.delete(open_name)
@@ -53,7 +54,7 @@ def test_an_isolated_container_that_dies_is_started_again(local: Local) -> None:
         except (local.runtime.exceptions.ServiceUnavailable, local.runtime.exceptions.ModelError):
             return False
 
-    until(answers)
+    eventually(answers)
     local.delete(name)
 
 

@@ -16,11 +16,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker import control
-from tests.local_sagemaker.endpoints.harness import BUCKET, REGION, Local, until
+from tests.local_sagemaker.endpoints.harness import BUCKET, REGION, Local
 from tests.local_sagemaker.endpoints.test_guarded import error_alarm, guarded, next_minute, size
 from tests.local_sagemaker.endpoints.test_restart import containers, kill
 from tests.local_sagemaker.endpoints.test_scaling import DIMENSION
 from tests.local_sagemaker.endpoints.test_updating import advance, baking, config_of, policy, update
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -83,14 +84,14 @@ class Release:
         self.blue = local.describe(self.name)["EndpointConfigName"]
         self.green = config_of(local, VERSION="green")
         update(local, self.name, self.green, DeploymentConfig=guarded(canary, self.alarm))
-        until(lambda: baking(local, self.name))
+        eventually(lambda: baking(local, self.name))
         self.asked = [local.ask(self.name) for _ in range(4)]
 
     def settle(self) -> None:
         """Wait until the metrics of the requests and the snapshots are on disk: that takes the last second."""
-        until(lambda: invocations(self.local, self.name) >= len(self.asked))  # reading writes them
+        eventually(lambda: invocations(self.local, self.name) >= len(self.asked))  # reading writes them
         services = {"s3", "iam", "cloudwatch", "applicationautoscaling"}
-        until(lambda: not services & set(self.local.admin("GET", "health")["unsaved"]))
+        eventually(lambda: not services & set(self.local.admin("GET", "health")["unsaved"]))
 
     def check_after_the_restart(self) -> None:
         local = self.local
@@ -122,8 +123,8 @@ def test_killed_in_a_guarded_canary(mortal: Local, breach: bool) -> None:
     mortal.start()
     assert not set(before) & set(containers(mortal))
     release.check_after_the_restart()
-    until(lambda: baking(mortal, release.name))
-    until(lambda: versions(mortal, release.name) == {"blue", "green"})
+    eventually(lambda: baking(mortal, release.name))
+    eventually(lambda: versions(mortal, release.name) == {"blue", "green"})
     assert len(containers(mortal)) == 2
     if breach:
         with pytest.raises(ClientError, match="ModelError"):
@@ -137,7 +138,7 @@ def test_killed_in_a_guarded_canary(mortal: Local, breach: bool) -> None:
         assert "FailureReason" not in described
     assert described["EndpointConfigName"] == (release.blue if breach else release.green)
     assert versions(mortal, release.name) == ({"blue"} if breach else {"green"})
-    until(lambda: len(containers(mortal)) == 1)
+    eventually(lambda: len(containers(mortal)) == 1)
 
 
 @pytest.mark.parametrize("kills", [1, 3])
@@ -147,11 +148,11 @@ def test_killed_again_and_again_at_once_it_converges(mortal: Local, kills: int) 
         kill(mortal)
         mortal.start()
         assert mortal.status(release.name) == "Updating"
-    until(lambda: baking(mortal, release.name))
+    eventually(lambda: baking(mortal, release.name))
     advance(mortal, 1800)
     assert mortal.settled(release.name)["EndpointConfigName"] == release.green
-    until(lambda: versions(mortal, release.name) == {"green"})
-    until(lambda: len(containers(mortal)) == 1)
+    eventually(lambda: versions(mortal, release.name) == {"green"})
+    eventually(lambda: len(containers(mortal)) == 1)
 
 
 ROLLING = {
@@ -166,14 +167,14 @@ def of_two(local: Local, **environment: str) -> str:
 def test_killed_in_the_last_batch_of_a_rolling_update_the_new_fleet_serves(mortal: Local) -> None:
     name, new = mortal.endpoint(of_two(mortal, VERSION="blue")), of_two(mortal, VERSION="green")
     update(mortal, name, new, DeploymentConfig=ROLLING)
-    until(lambda: baking(mortal, name))
+    eventually(lambda: baking(mortal, name))
     advance(mortal, 600)
-    until(lambda: "batch capacity of 2" in baking(mortal, name))
+    eventually(lambda: "batch capacity of 2" in baking(mortal, name))
     kill(mortal)  # the last batch has all traffic: green is the endpoint's fleet
     mortal.start()
     assert mortal.settled(name)["EndpointConfigName"] == new
-    until(lambda: versions(mortal, name) == {"green"})
-    until(lambda: len(containers(mortal)) == 2)
+    eventually(lambda: versions(mortal, name) == {"green"})
+    eventually(lambda: len(containers(mortal)) == 2)
 
 
 def test_killed_while_a_rolling_update_rolls_back_the_old_fleet_serves(mortal: Local, tmp_path: Path) -> None:
@@ -184,19 +185,19 @@ def test_killed_while_a_rolling_update_rolls_back_the_old_fleet_serves(mortal: L
     alarm = error_alarm(mortal, name)
     next_minute(mortal)
     update(mortal, name, of_two(mortal, VERSION="green"), DeploymentConfig=guarded(ROLLING, alarm))
-    until(lambda: baking(mortal, name))
+    eventually(lambda: baking(mortal, name))
     advance(mortal, 600)
-    until(lambda: "batch capacity of 2" in baking(mortal, name))
+    eventually(lambda: "batch capacity of 2" in baking(mortal, name))
     gate.unlink()  # the old fleet cannot come back yet
     with pytest.raises(ClientError, match="ModelError"):
         mortal.ask(name, {"status": 500})
     next_minute(mortal)
-    until(lambda: mortal.status(name) == "RollingBack")
+    eventually(lambda: mortal.status(name) == "RollingBack")
     kill(mortal)
     mortal.start()
     gate.touch()
     described = mortal.settled(name)
     assert described["EndpointConfigName"] == old
     assert f"{alarm} in state ALARM" in described["FailureReason"]
-    until(lambda: versions(mortal, name) == {"blue"})
-    until(lambda: len(containers(mortal)) == 2)
+    eventually(lambda: versions(mortal, name) == {"blue"})
+    eventually(lambda: len(containers(mortal)) == 2)

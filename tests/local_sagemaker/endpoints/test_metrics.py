@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_sagemaker.endpoints.harness import Local, until
+from tests.local_sagemaker.endpoints.harness import Local
+from tests.waiting import eventually
 
 
 def now(local: Local) -> datetime.datetime:
@@ -95,7 +96,7 @@ def test_the_load_of_instances_is_measured_each_minute_of_the_clock(local: Local
     def measured() -> dict[str, float]:
         return read(local, name, "MemoryUtilization", "SampleCount", "Average", namespace="/aws/sagemaker/Endpoints")
 
-    memory = until(measured)
+    memory = eventually(measured)
     assert memory["SampleCount"] >= 3
     assert 0 < memory["Average"] < 5  # a small process on a machine of 16 GiB
     for metric in ("CPUUtilization", "DiskUtilization"):

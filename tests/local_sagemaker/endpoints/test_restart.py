@@ -12,8 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker import control
-from tests.local_sagemaker.endpoints.harness import IMAGE, Local, running, until
+from tests.local_sagemaker.endpoints.harness import IMAGE, Local, running
 from tests.local_sagemaker.endpoints.test_updating import advance, baking, config_of, policy, update
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def kill(local: Local) -> None:
     for client in local.clients:
         client.close()
     os.kill(local.info.pid, signal.SIGKILL)
-    until(lambda: control.status(local.state) is None)
+    eventually(lambda: control.status(local.state) is None)
 
 
 def version(local: Local, name: str) -> str:
@@ -107,11 +108,11 @@ def test_an_endpoint_that_cannot_come_back_is_out_of_service_until_it_can(mortal
     mortal.admin("DELETE", "images", {"pattern": IMAGE})
     mortal.stop()
     mortal.start()
-    described = until(lambda: mortal.describe(name) if mortal.status(name) == "OutOfService" else None)
+    described = eventually(lambda: mortal.describe(name) if mortal.status(name) == "OutOfService" else None)
     assert described is not None
     assert f"The image {IMAGE} is not bound" in described["FailureReason"]
     mortal.bind(IMAGE, bindings[0]["entrypoint"])
-    until(lambda: mortal.status(name) == "InService")
+    eventually(lambda: mortal.status(name) == "InService")
     assert version(mortal, name) == "1"
     assert "FailureReason" not in mortal.describe(name)
 
@@ -119,14 +120,14 @@ def test_an_endpoint_that_cannot_come_back_is_out_of_service_until_it_can(mortal
 def test_killed_while_it_creates_the_endpoint_comes_up(mortal: Local, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     name = mortal.endpoint(config_of(mortal, VERSION="1", WAIT_FOR=str(gate)), wait=False)
-    until(lambda: containers(mortal))
+    eventually(lambda: containers(mortal))
     kill(mortal)
     mortal.start()
     assert mortal.status(name) == "Creating"
     gate.touch()
     assert mortal.settled(name)["EndpointStatus"] == "InService"
     assert version(mortal, name) == "1"
-    until(lambda: len(containers(mortal)) == 1)
+    eventually(lambda: len(containers(mortal)) == 1)
 
 
 def test_killed_before_traffic_moves_blue_serves_and_the_update_goes_on(mortal: Local, tmp_path: Path) -> None:
@@ -134,27 +135,27 @@ def test_killed_before_traffic_moves_blue_serves_and_the_update_goes_on(mortal: 
     name = mortal.serving(VERSION="blue")
     new = config_of(mortal, VERSION="green", WAIT_FOR=str(gate))
     update(mortal, name, new)
-    until(lambda: len(containers(mortal)) == 2)
+    eventually(lambda: len(containers(mortal)) == 2)
     kill(mortal)
     mortal.start()
-    until(lambda: version(mortal, name) == "blue")
+    eventually(lambda: version(mortal, name) == "blue")
     assert mortal.status(name) == "Updating"
     gate.touch()
     assert mortal.settled(name)["EndpointConfigName"] == new
     assert version(mortal, name) == "green"
-    until(lambda: len(containers(mortal)) == 1)
+    eventually(lambda: len(containers(mortal)) == 1)
 
 
 def test_killed_after_traffic_moved_green_serves(mortal: Local) -> None:
     name = mortal.serving(VERSION="blue")
     new = config_of(mortal, VERSION="green")
     update(mortal, name, new, DeploymentConfig=policy("ALL_AT_ONCE", last=600))
-    until(lambda: baking(mortal, name))
+    eventually(lambda: baking(mortal, name))
     kill(mortal)
     mortal.start()
     assert mortal.settled(name)["EndpointConfigName"] == new
     assert version(mortal, name) == "green"
-    until(lambda: len(containers(mortal)) == 1)
+    eventually(lambda: len(containers(mortal)) == 1)
 
 
 def test_stopped_while_an_old_fleet_answers_the_server_ends_soon(mortal: Local, tmp_path: Path) -> None:
@@ -162,9 +163,9 @@ def test_stopped_while_an_old_fleet_answers_the_server_ends_soon(mortal: Local, 
     new = config_of(mortal, VERSION="green")
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(mortal.ask, name, {"touch": str(tmp_path / "begun"), "sleep": 2.9})
-        until((tmp_path / "begun").exists)
+        eventually((tmp_path / "begun").exists)
         update(mortal, name, new)
-        until(lambda: version(mortal, name) == "green")
+        eventually(lambda: version(mortal, name) == "green")
         assert control.stop(mortal.state, timeout=20)
         assert slow.exception() is not None
     assert containers(mortal) == []
@@ -180,24 +181,24 @@ def test_killed_with_a_broken_blue_and_a_broken_green_it_is_out_of_service(morta
     update(mortal, name, config_of(mortal, VERSION="green", WAIT_FOR=str(gate)))
     kill(mortal)
     mortal.start()
-    until(lambda: mortal.status(name) == "OutOfService")
+    eventually(lambda: mortal.status(name) == "OutOfService")
     assert "did not pass the ping health check" in mortal.describe(name)["FailureReason"]
     update(mortal, name, config_of(mortal, VERSION="healed"))
     assert mortal.settled(name)["EndpointStatus"] == "InService"
     assert version(mortal, name) == "healed"
-    until(lambda: len(containers(mortal)) == 1)
+    eventually(lambda: len(containers(mortal)) == 1)
 
 
 def test_killed_in_a_canary_the_canary_is_taken_again(mortal: Local) -> None:
     name = mortal.serving(VERSION="blue")
     canary = policy("CANARY", 300, CanarySize={"Type": "CAPACITY_PERCENT", "Value": 50})
     update(mortal, name, config_of(mortal, VERSION="green"), DeploymentConfig=canary)
-    until(lambda: baking(mortal, name))
+    eventually(lambda: baking(mortal, name))
     kill(mortal)
     mortal.start()
-    until(lambda: {version(mortal, name) for _ in range(2)} == {"blue", "green"})
+    eventually(lambda: {version(mortal, name) for _ in range(2)} == {"blue", "green"})
     assert mortal.status(name) == "Updating"
-    until(lambda: baking(mortal, name))
+    eventually(lambda: baking(mortal, name))
     advance(mortal, 300)
     mortal.settled(name)
     assert version(mortal, name) == "green"
@@ -210,7 +211,7 @@ def test_killed_while_it_scales_the_endpoint_gets_what_was_desired(mortal: Local
     gate.unlink()
     wanted = [{"VariantName": "main", "DesiredInstanceCount": 2}]
     mortal.sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=wanted)
-    until(lambda: len(containers(mortal)) == 2)
+    eventually(lambda: len(containers(mortal)) == 2)
     kill(mortal)
     gate.touch()
     mortal.start()
@@ -222,11 +223,11 @@ def test_killed_while_it_deletes_the_endpoint_goes(mortal: Local, tmp_path: Path
     name = mortal.serving()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(mortal.ask, name, {"touch": str(tmp_path / "begun"), "sleep": 2.5})
-        until((tmp_path / "begun").exists)
+        eventually((tmp_path / "begun").exists)
         mortal.sagemaker.delete_endpoint(EndpointName=name)
         assert mortal.status(name) == "Deleting"  # it waits for the answer
         kill(mortal)
         assert slow.exception() is not None
     mortal.start()
-    until(lambda: not mortal.sagemaker.list_endpoints()["Endpoints"])
+    eventually(lambda: not mortal.sagemaker.list_endpoints()["Endpoints"])
     assert containers(mortal) == []

@@ -11,9 +11,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.local_sagemaker.endpoints.harness import REGION, Local, until
+from tests.local_sagemaker.endpoints.harness import REGION, Local
 from tests.local_sagemaker.endpoints.test_guarded import next_minute
 from tests.local_sagemaker.endpoints.test_updating import advance, config_of, update
+from tests.waiting import eventually
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 
@@ -56,7 +57,7 @@ class Scaling:
         return variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]
 
     def becomes(self, name: str, count: int) -> None:
-        until(lambda: self.count(name) == (count, count) and self.local.status(name) == "InService")
+        eventually(lambda: self.count(name) == (count, count) and self.local.status(name) == "InService")
 
     def activities(self, name: str) -> list[dict[str, Any]]:
         place = self.place(name)
@@ -126,7 +127,7 @@ def test_an_update_keeps_what_was_scaled_when_it_is_asked_to(local: Local, scali
     assert scaling.count(name) == (2, 2)
     assert len(scaling.activities(name)) == 1
     update(local, name, config_of(local, VERSION="blue"))  # back to InitialInstanceCount, and scaled again
-    until(lambda: len(scaling.activities(name)) == 2)
+    eventually(lambda: len(scaling.activities(name)) == 2)
     scaling.becomes(name, 2)
     local.delete(name)
 
@@ -138,7 +139,7 @@ def test_scheduled_actions_change_the_bounds(local: Local, scaling: Scaling) -> 
         **scaling.place(name), ScheduledActionName="morning", Schedule="rate(1 hour)",
         ScalableTargetAction={"MinCapacity": 2, "MaxCapacity": 2},
     )  # fmt: skip
-    until(lambda: "scheduledAction" in json.dumps(local.admin("GET", "schedules")))
+    eventually(lambda: "scheduledAction" in json.dumps(local.admin("GET", "schedules")))
     advance(local, 3600)
     scaling.becomes(name, 2)
     with pytest.raises(ClientError, match="ScheduleExpression is not valid"):
@@ -152,8 +153,8 @@ def test_scheduled_actions_change_the_bounds(local: Local, scaling: Scaling) -> 
 def test_this_machine_sets_a_limit_and_the_activity_says_so(local: Local, scaling: Scaling) -> None:
     name = local.serving()
     scaling.register(name, 500, 500)
-    until(lambda: scaling.activities(name))
-    until(lambda: scaling.activities(name)[0]["StatusCode"] == "Successful")
+    eventually(lambda: scaling.activities(name))
+    eventually(lambda: scaling.activities(name)[0]["StatusCode"] == "Successful")
     (activity,) = [one for one in scaling.activities(name) if one["StatusCode"] == "Successful"]
     assert "500 were wanted; this machine runs" in activity["StatusMessage"]
     assert 1 < scaling.count(name)[0] < 500

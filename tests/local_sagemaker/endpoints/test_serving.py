@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_sagemaker.endpoints.harness import BUCKET, IMAGE, Local, running, tar, until
+from tests.local_sagemaker.endpoints.harness import BUCKET, IMAGE, Local, running, tar
+from tests.waiting import eventually
 
 ARN = "arn:aws:sagemaker:ap-southeast-1:123456789012"
 
@@ -71,7 +72,7 @@ def test_lines_of_the_container_are_in_the_log(local: Local) -> None:
     def lines() -> list[str]:
         return [event["message"] for event in local.logs.filter_log_events(logGroupName=group)["events"]]
 
-    until(lambda: "served 200" in lines())
+    eventually(lambda: "served 200" in lines())
     assert "model server logged" in lines()
     assert "a-secret" not in "".join(lines()) + (local.state / "server.log").read_text()
     (stream,) = local.logs.describe_log_streams(logGroupName=group)["logStreams"]
@@ -146,7 +147,7 @@ def test_a_container_that_dies_later_is_started_again(local: Local) -> None:
             assert error.response["Error"]["Code"] in ("ServiceUnavailable", "ModelError")
             return pid
 
-    until(lambda: again() != pid)
+    eventually(lambda: again() != pid)
     assert local.status(name) == "InService"
     local.delete(name)
 
@@ -163,13 +164,13 @@ def test_a_container_that_stops_answering_pings_is_started_again(local: Local) -
             return bool(error.response["Error"]["Code"] == "ServiceUnavailable")
         return False
 
-    until(out_of_rotation)
+    eventually(out_of_rotation)
     sick.unlink()
 
     def back() -> bool:
         return not out_of_rotation()
 
-    until(back)
+    eventually(back)
     local.delete(name)
 
 
@@ -180,7 +181,7 @@ def test_several_instances_take_turns_and_one_that_dies_is_not_asked(local: Loca
     assert len(set(pids)) == 3
     assert sorted(pids[:3]) == sorted(pids[3:])
     os.kill(pids[0], signal.SIGKILL)
-    until(lambda: not running(pids[0]))
+    eventually(lambda: not running(pids[0]))
     answered = set()
     for _ in range(6):
         try:
@@ -292,7 +293,7 @@ def test_the_least_busy_instance_is_asked_when_the_configuration_says_so(local: 
     name = local.endpoint(config)
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(local.ask, name, {"touch": str(tmp_path / "begun"), "sleep": 2})
-        until((tmp_path / "begun").exists)
+        eventually((tmp_path / "begun").exists)
         asked = {local.ask(name)["pid"] for _ in range(6)}
         assert not busy.done()
         assert asked.isdisjoint({busy.result()["pid"]})
@@ -311,7 +312,7 @@ def test_a_name_may_be_given_again_as_soon_as_its_endpoint_is_gone(local: Local)
                 return False
             return True
 
-        until(created)
+        eventually(created)
         assert local.settled("again")["EndpointStatus"] == "InService"
         assert local.ask("again")["version"] == round_
         local.sagemaker.delete_endpoint(EndpointName="again")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_sagemaker.endpoints.harness import Local, running, until
+from tests.local_sagemaker.endpoints.harness import Local, running
+from tests.waiting import eventually
 
 
 def policy(kind: str, wait: int = 0, last: int = 0, **more: Any) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def test_green_replaces_blue_and_no_request_fails(local: Local) -> None:
         assert local.status(name) == "Updating"
         described = local.settled(name)
         seen_before = seen["green"]
-        until(lambda: seen["green"] > seen_before)
+        eventually(lambda: seen["green"] > seen_before)
         done.set()
         for asker in askers:
             asker.result()
@@ -76,9 +77,9 @@ def test_requests_in_flight_on_blue_are_answered_by_blue(local: Local, tmp_path:
     name = local.serving(VERSION="blue")
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(local.ask, name, {"touch": str(tmp_path / "begun"), "sleep": 2})
-        until((tmp_path / "begun").exists)
+        eventually((tmp_path / "begun").exists)
         update(local, name, config_of(local, VERSION="green"))
-        until(lambda: local.ask(name)["version"] == "green")
+        eventually(lambda: local.ask(name)["version"] == "green")
         assert not slow.done()
         assert slow.result()["version"] == "blue"
     local.settled(name)
@@ -108,11 +109,11 @@ def test_a_canary_gets_its_share_then_everything(local: Local) -> None:
     name = local.serving(VERSION="blue")
     canary = policy("CANARY", 300, 600, CanarySize={"Type": "CAPACITY_PERCENT", "Value": 20})
     update(local, name, config_of(local, VERSION="green"), DeploymentConfig=canary)
-    until(lambda: "canary capacity" in baking(local, name))
+    eventually(lambda: "canary capacity" in baking(local, name))
     assert Counter(local.ask(name)["version"] for _ in range(20)) == {"blue": 16, "green": 4}
     assert local.status(name) == "Updating"
     advance(local, 300)
-    until(lambda: "full capacity" in baking(local, name))
+    eventually(lambda: "full capacity" in baking(local, name))
     assert {local.ask(name)["version"] for _ in range(5)} == {"green"}
     advance(local, 600)
     described = local.settled(name)
@@ -138,7 +139,7 @@ def test_linear_steps_follow_the_clock(local: Local) -> None:
     name = local.serving(VERSION="blue")
     linear = policy("LINEAR", 100, LinearStepSize={"Type": "CAPACITY_PERCENT", "Value": 50})
     update(local, name, config_of(local, VERSION="green"), DeploymentConfig=linear)
-    until(lambda: baking(local, name))
+    eventually(lambda: baking(local, name))
     assert Counter(local.ask(name)["version"] for _ in range(10)) == {"blue": 5, "green": 5}
     advance(local, 100)
     local.settled(name)
@@ -166,7 +167,7 @@ def test_an_alarm_rolls_a_canary_back(local: Local) -> None:
     canary = policy("CANARY", 300, CanarySize={"Type": "CAPACITY_PERCENT", "Value": 50})
     canary["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": "errors"}]}
     update(local, name, config_of(local, VERSION="green"), DeploymentConfig=canary)
-    until(lambda: baking(local, name))
+    eventually(lambda: baking(local, name))
     alarm(local, "errors", "ALARM")
     described = local.settled(name)
     assert described["EndpointStatus"] == "InService"
@@ -230,7 +231,7 @@ def test_scaling_in_lets_requests_finish(local: Local, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         begun = [tmp_path / "1", tmp_path / "2"]
         slow = [pool.submit(local.ask, name, {"touch": str(file), "sleep": 1.5}) for file in begun]
-        until(lambda: all(file.exists() for file in begun))
+        eventually(lambda: all(file.exists() for file in begun))
         wanted = [{"VariantName": "main", "DesiredInstanceCount": 1}]
         local.sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=wanted)
         assert len({one.result()["pid"] for one in slow}) == 2

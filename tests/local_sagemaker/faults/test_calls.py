@@ -11,7 +11,8 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from tests.local_sagemaker.platform.conftest import ACCOUNT, Server, eventually, zipped
+from tests.local_sagemaker.platform.conftest import ACCOUNT, Server, zipped
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

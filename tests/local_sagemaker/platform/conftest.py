@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import urllib3
 
 from local_sagemaker import control
+from tests.waiting import eventually
 
 ACCOUNT = "444455556666"
 REGION = "eu-west-1"
@@ -121,18 +121,6 @@ def zipped(files: dict[str, str]) -> bytes:
         for name, text in files.items():
             archive.writestr(name, text)
     return buffer.getvalue()
-
-
-def eventually(condition: Callable[[], Any], patience: float = 30.0) -> Any:
-    """The first true value of ``condition``, looked at until ``patience`` seconds are over."""
-    deadline = time.monotonic() + patience
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError("it did not happen in time")
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from local_sagemaker import isolation, processes
 from local_sagemaker.children import LONGEST_LINE, CannotIsolate, CannotStart, Child, Children
 from local_sagemaker.store import Store
-from tests.local_sagemaker.platform.conftest import eventually
+from tests.waiting import eventually
 
 PYTHON = [sys.executable, "-I", "-S", "-u", "-c"]
 

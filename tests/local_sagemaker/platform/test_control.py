@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from local_sagemaker import control, processes
-from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server, eventually
+from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server
+from tests.waiting import eventually
 
 
 def foreground(state_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

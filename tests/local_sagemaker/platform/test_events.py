@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local_sagemaker import control, processes
-from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server, eventually
+from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server
+from tests.waiting import eventually
 
 
 def rule(server: Server, name: str, pattern: dict[str, Any], *targets: dict[str, Any], **settings: Any) -> str:

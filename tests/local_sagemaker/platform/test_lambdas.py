@@ -9,7 +9,8 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server, eventually, zipped
+from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server, zipped
+from tests.waiting import eventually
 
 
 def test_a_handler_gets_the_event_the_role_and_only_its_own_variables(server: Server) -> None:

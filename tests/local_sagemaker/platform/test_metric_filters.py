@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.local_sagemaker.platform.conftest import Server, eventually
+from tests.local_sagemaker.platform.conftest import Server
 from tests.local_sagemaker.platform.test_moto_gaps import refused
+from tests.waiting import eventually
 
 #: Events lie at fixed seconds of this minute and the next, whatever time it is.
 START = datetime.datetime.now(datetime.UTC).replace(second=0, microsecond=0) - datetime.timedelta(minutes=10)

@@ -8,7 +8,8 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server, eventually
+from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server
+from tests.waiting import eventually
 
 
 def refused(call: Any, **arguments: Any) -> dict[str, Any]:

@@ -20,7 +20,8 @@ import botocore.exceptions
 import pytest
 import urllib3
 
-from tests.local_sagemaker.platform.conftest import REGION, Server, eventually
+from tests.local_sagemaker.platform.conftest import REGION, Server
+from tests.waiting import eventually
 
 MIB = 1 << 20
 

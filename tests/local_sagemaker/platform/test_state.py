@@ -14,7 +14,8 @@ import pytest
 
 from local_sagemaker import control, snapshots
 from local_sagemaker.blobs import BlobStore
-from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server, eventually
+from tests.local_sagemaker.platform.conftest import ACCOUNT, REGION, Server
+from tests.waiting import eventually
 
 
 def fill(server: Server) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.local_sagemaker.endpoints.harness import BUCKET, IMAGE, Local, until
+from tests.local_sagemaker.endpoints.harness import BUCKET, IMAGE, Local
 from tests.local_sagemaker.endpoints.test_restart import containers, kill
 from tests.local_sagemaker.transforms.conftest import SCRIPT
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -40,9 +41,9 @@ def test_the_job_fails_and_the_waiting_one_runs(mortal: Local, tmp_path: Path, e
             TransformOutput={"S3OutputPath": f"s3://{BUCKET}/out/{name}"},
             TransformResources={"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
         )
-    until(lambda: (notes / "requests").exists() and len((notes / "requests").read_text().splitlines()) == 2)
+    eventually(lambda: (notes / "requests").exists() and len((notes / "requests").read_text().splitlines()) == 2)
     end(mortal)
-    until(lambda: containers(mortal) == [])
+    eventually(lambda: containers(mortal) == [])
     mortal.start()
     for name in ("one", "two"):
         job = mortal.sagemaker.describe_transform_job(TransformJobName=name)
@@ -55,7 +56,7 @@ def test_the_job_fails_and_the_waiting_one_runs(mortal: Local, tmp_path: Path, e
         assert status in ("InProgress", "Completed")
         return bool(status == "Completed")
 
-    until(completed)
+    eventually(completed)
     stored = mortal.s3.list_objects_v2(Bucket=BUCKET, Prefix="out/")["Contents"]
     assert [one["Key"] for one in stored] == ["out/three/a.out"]
     assert containers(mortal) == []
