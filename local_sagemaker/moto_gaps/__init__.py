@@ -32,6 +32,13 @@ def install(platform: Platform) -> None:
     roles.install(platform)
 
 
+def uninstall() -> None:
+    """Leave moto as it was: for a process in which moto lives on after its local SageMaker."""
+    from local_sagemaker.moto_gaps import patching
+
+    patching.restore()
+
+
 def install_later(service: str, platform: Platform) -> None:
     """Close the gaps of a service of :data:`LATER`; of any other nothing is left to do."""
     if service in LATER:

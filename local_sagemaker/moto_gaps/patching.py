@@ -6,11 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 _originals: dict[tuple[Any, str], Any] = {}
+#: What stood in the class or module itself, not in a base class; a value that is not there has no entry.
+_own: dict[tuple[Any, str], Any] = {}
 
 
 def original_of(owner: Any, name: str) -> Any:
     """What moto itself has under this name in a class (or module), whatever was put there since; None: nothing."""
-    return _originals.setdefault((owner, name), getattr(owner, name, None))
+    if (owner, name) not in _originals:
+        _originals[owner, name] = getattr(owner, name, None)
+        if name in vars(owner):
+            _own[owner, name] = vars(owner)[name]
+    return _originals[owner, name]
 
 
 def put(owner: Any, name: str, value: Any) -> Any:
@@ -32,3 +38,12 @@ def replace(owner: Any, name: str | None = None) -> Callable[[Callable[..., Any]
         return function
 
     return decorate
+
+
+def restore() -> None:
+    """Take everything back: moto's classes and modules are as they were imported."""
+    for owner, name in _originals:
+        if (owner, name) in _own:
+            setattr(owner, name, _own[owner, name])
+        elif name in vars(owner):
+            delattr(owner, name)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 from tests.cv_factory.helpers import Cloud, Heard, encoded
@@ -18,13 +22,27 @@ from tests.cv_factory.helpers import Cloud, Heard, encoded
 def _moto() -> Iterator[Cloud]:
     """One server for all tests, and one client for each service: making a client reads megabytes of JSON."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    it = Cloud(f"http://{host}:{port}")
-    yield it
-    it.close()
-    server.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(S3Response, "key_response", _one_at_a_time(S3Response.key_response))
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        it = Cloud(f"http://{host}:{port}")
+        yield it
+        it.close()
+        server.stop()
+
+
+def _one_at_a_time(method: Callable[..., Any]) -> Callable[..., Any]:
+    """moto looks for an object and then writes it: of two conditional writes at once both would win, on S3 one does."""
+    lock = threading.Lock()
+
+    @functools.wraps(method)
+    def locked(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return method(*args, **kwargs)
+
+    return locked
 
 
 @pytest.fixture

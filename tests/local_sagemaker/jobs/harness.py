@@ -55,6 +55,7 @@ class LocalSageMaker:
         self.platform.children.stop(grace=0)
         self.platform.metrics.close()
         self.platform.store.close()
+        moto_gaps.uninstall()
 
     def __call__(self, operation: str, **request: Any) -> dict[str, Any]:
         return api.perform(api.Call(self.platform, operation, ACCOUNT, REGION, CALLER, request))

@@ -36,6 +36,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 
     s3_backends[ACCOUNT]["aws"].create_bucket("bucket", REGION)
     yield found
+    moto_gaps.uninstall()
     found.metrics.close()
     found.store.close()
     moto.core.base_backend.BackendDict.reset()
