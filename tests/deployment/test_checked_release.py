@@ -12,7 +12,7 @@ from deployment import deploy, lease, ledger, outcome
 from deployment.checked import Before
 from deployment.ledger import Release
 from deployment.reconcile import reconcile
-from tests.deployment.conftest import report
+from tests.deployment.plane import report
 from tests.deployment.test_reconcile import objects, settled
 
 WRITES = ("Create", "Update", "Delete", "Put")

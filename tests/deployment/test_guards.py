@@ -15,7 +15,7 @@ from contracts.release import ReleaseSettings
 from deployment import guards, ledger, monitor, outcome, reject, rollback
 from deployment.reconcile import reconcile
 from local_sagemaker import filter_patterns
-from tests.deployment.conftest import count_predictions
+from tests.deployment.plane import count_predictions
 
 ALL = {"errors_5xx": 5, "share_4xx": 0.5, "latency_p99_ms": 2000, "memory_percent": 90, "label_shift": 0.3}
 

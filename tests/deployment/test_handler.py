@@ -21,7 +21,7 @@ from contracts.errors import ContractError, UsageError
 from contracts.names import SETTINGS_KEY
 from deployment import deploy, handler, package, read_settings
 from deployment.aws import write_json
-from tests.deployment.conftest import count_predictions
+from tests.deployment.plane import count_predictions
 
 EVENTS = Path(__file__).with_name("events")
 CONTEXT = SimpleNamespace(aws_request_id="request-1")

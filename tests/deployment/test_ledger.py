@@ -14,7 +14,7 @@ from contracts.release import LEDGER_PREFIX
 from deployment import deploy, ledger, reject
 from deployment.ledger import Release
 from deployment.reconcile import reconcile
-from tests.deployment.conftest import ApiError
+from tests.deployment.plane import ApiError
 
 OWNER = "arn:aws:sts::111122223333:assumed-role/widgets-dev-owner/jane"
 

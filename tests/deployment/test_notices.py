@@ -10,7 +10,7 @@ import pytest
 
 from contracts import release
 from deployment import notices
-from tests.deployment.conftest import NAMES
+from tests.deployment.plane import NAMES
 
 EVALUATION = {
     "gate": {"outcome": "register", "message": "All 3 rules hold: balanced accuracy 0.912."},

@@ -22,7 +22,7 @@ from deployment.aws import read_settings
 from deployment.outcome import Outcome
 from deployment.reconcile import reconcile
 from local_sagemaker import control
-from tests.deployment.checks.conftest import IMAGES, SERVER, Calls, Factory, golden, table
+from tests.deployment.checks.factory import IMAGES, SERVER, Calls, Factory, golden, table
 from tests.waiting import eventually
 
 #: Model -> what it answers to the first image. ``broken`` does not start.

@@ -18,7 +18,7 @@ from deployment.monitor import Monitor
 from deployment.observed import Endpoint, Observed
 from deployment.packages import Desired, Package
 from deployment.planner import Plan
-from tests.deployment.conftest import report
+from tests.deployment.plane import report
 
 GROUP = "arn:aws:sagemaker:eu-west-1:111122223333:model-package/widgets-dev"
 FULL = "InsufficientInstanceCapacity: there is no ml.m5.xlarge"

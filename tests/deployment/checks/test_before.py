@@ -16,7 +16,7 @@ from contracts.settings import Settings
 from deployment import checks
 from deployment.checks import Report
 from deployment.packages import Package
-from tests.deployment.checks.conftest import Factory, golden
+from tests.deployment.checks.factory import Factory, golden
 
 ALL = [
     "inference.registry", "inference.platform", "inference.signature", "inference.scan",

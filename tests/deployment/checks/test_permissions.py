@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from cv_factory.operations import local_base
 from deployment import checks
-from tests.deployment.checks.conftest import Factory
+from tests.deployment.checks.factory import Factory
 from tests.waiting import eventually
 
 POLICY = "deployer"

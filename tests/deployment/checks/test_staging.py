@@ -15,7 +15,7 @@ from deployment.checks import Report, answers, origin, staging
 from deployment.checks.answers import Cases
 from deployment.checks.archive import Contents
 from deployment.packages import Package
-from tests.deployment.checks.conftest import IMAGES, Calls, Factory, Killed, golden, table
+from tests.deployment.checks.factory import IMAGES, Calls, Factory, Killed, golden, table
 from tests.waiting import eventually
 
 
