@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.evaluation.steps import Step
+from tests.training.evaluation.steps import GATE, Item, Step, both_splits, items
 
 
 @pytest.fixture
@@ -20,4 +20,19 @@ def ready(step: Step) -> Step:
     step.prepare()
     step.train()
     step.no_champion()
+    return step
+
+
+@pytest.fixture
+def evaluated(step: Step) -> Step:
+    """Slices, groups, soft targets, mistakes and a champion."""
+    chosen = [
+        *items(60, wrong=6, slices={"camera": "old"}, group="m1"),
+        *items(60, first=100, slices={"camera": "new"}, group="m2"),
+        Item(240, "dark", target=0.25, number=500, slices={"camera": "new"}, group="m3"),
+    ]
+    step.prepare([*both_splits(count=0), *chosen], protocol="group")
+    step.train()
+    step.crown(turn=135.0)
+    assert step.run(*GATE, "--gate-min-per-slice", "balanced_accuracy=0.6", "--gate-max", "ece=0.001") == 0
     return step

@@ -163,3 +163,7 @@ def write_model(folder: Path, manifest: PreparedDataset, *, turn: float = 127.5,
 def p_light(value: float, turn: float = 127.5) -> float:
     """What such a bundle answers for a flat image."""
     return float(1 / (1 + np.exp(-STEEP * (value - turn) / 127.5)))
+
+
+def vars_of(item: Item) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in Item.__dataclass_fields__}

@@ -15,10 +15,9 @@ import pytest
 from PIL import Image
 from sklearn import metrics as sklearn_metrics
 
-from contracts import evaluation as contract
 from tests.inference import tiny
-from tests.training.evaluation.steps import GATE, Item, Step, both_splits, items
-from training.model_card import licence_terms
+from tests.training.evaluation.card_schema import CARD
+from tests.training.evaluation.steps import GATE, Item, Step, both_splits, vars_of
 from training.report import charts, page, pictures
 
 VOID = {"meta", "img", "br", "path", "rect", "circle", "polyline"}
@@ -61,21 +60,6 @@ class Page(HTMLParser):
 
 def report(step: Step) -> Page:
     return Page(step.text("report.html"))
-
-
-@pytest.fixture
-def evaluated(step: Step) -> Step:
-    """Slices, groups, soft targets, mistakes and a champion."""
-    chosen = [
-        *items(60, wrong=6, slices={"camera": "old"}, group="m1"),
-        *items(60, first=100, slices={"camera": "new"}, group="m2"),
-        Item(240, "dark", target=0.25, number=500, slices={"camera": "new"}, group="m3"),
-    ]
-    step.prepare([*both_splits(count=0), *chosen], protocol="group")
-    step.train()
-    step.crown(turn=135.0)
-    assert step.run(*GATE, "--gate-min-per-slice", "balanced_accuracy=0.6", "--gate-max", "ece=0.001") == 0
-    return step
 
 
 def test_the_report_is_one_file_that_loads_nothing(evaluated: Step) -> None:
@@ -157,10 +141,6 @@ def test_names_from_the_data_are_text_and_never_markup(step: Step) -> None:
     assert evil in shown.text
 
 
-def vars_of(item: Item) -> dict[str, object]:
-    return {name: getattr(item, name) for name in Item.__dataclass_fields__}
-
-
 @pytest.mark.parametrize("count", [3, 8, 30])
 def test_reports_of_many_classes(step: Step, count: int) -> None:
     """Class k is answered for grey values round 255 k / (count - 1): logit k is 2 c k m - c k²-like."""
@@ -224,152 +204,6 @@ def test_an_interval_bar_stays_on_its_track() -> None:
 def test_a_thumbnail_is_small_and_keeps_its_shape() -> None:
     url = pictures.data_url(tiny.picture(77, size=(1000, 500)))
     assert url.startswith("data:image/webp;base64,") and len(url) < 3000
-
-
-# --- the model card ---------------------------------------------------------------------------------------------------
-
-_TEXT_63, _TEXT_1024, _TEXT_2048 = ({"type": "string", "maxLength": size} for size in (63, 1024, 2048))
-_NAME_63 = {"type": "string", "pattern": "^.{1,63}$"}
-
-
-def closed(properties: dict[str, object], *required: str) -> dict[str, object]:
-    return {"type": "object", "additionalProperties": False, "properties": properties, "required": list(required)}
-
-
-#: What the Developer Guide says of a model package's card, as far as this project writes it.
-CARD = closed(
-    {
-        "model_overview": closed({"model_creator": _TEXT_1024}),
-        "intended_uses": closed(
-            {
-                "purpose_of_model": _TEXT_2048,
-                "intended_uses": _TEXT_2048,
-                "factors_affecting_model_efficiency": _TEXT_2048,
-                "risk_rating": {"enum": ["High", "Medium", "Low", "Unknown"]},
-                "explanations_for_risk_rating": _TEXT_2048,
-            }
-        ),
-        "training_details": closed(
-            {
-                "training_observations": _TEXT_1024,
-                "training_job_details": closed({"training_datasets": {"type": "array", "items": _TEXT_1024}}),
-            }
-        ),
-        "evaluation_details": {
-            "type": "array",
-            "items": closed(
-                {
-                    "name": _NAME_63,
-                    "evaluation_observation": {"type": "string", "maxLength": 2096},
-                    "datasets": {"type": "array", "maxItems": 10, "items": _TEXT_1024},
-                    "metadata": {"type": "object", "additionalProperties": _TEXT_1024},
-                    "metric_groups": {
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "required": ["name", "metric_data"],
-                            "properties": {
-                                "name": _NAME_63,
-                                "metric_data": {
-                                    "type": "array",
-                                    "items": {
-                                        "oneOf": [
-                                            closed(
-                                                {
-                                                    "name": {"type": "string", "pattern": "^.{1,255}$"},
-                                                    "notes": _TEXT_1024,
-                                                    "type": {"const": "number"},
-                                                    "value": {"type": "number"},
-                                                },
-                                                "name", "type", "value",
-                                            ),
-                                            closed(
-                                                {
-                                                    "name": {"type": "string", "pattern": "^.{1,255}$"},
-                                                    "notes": _TEXT_1024,
-                                                    "type": {"const": "matrix"},
-                                                    "value": {
-                                                        "type": "array", "minItems": 1, "maxItems": 20,
-                                                        "items": {
-                                                            "type": "array", "minItems": 1, "maxItems": 20,
-                                                            "items": {"type": "number"},
-                                                        },
-                                                    },
-                                                    "x_axis_name": {"type": "array", "items": _TEXT_63},
-                                                    "y_axis_name": {"type": "array", "items": _TEXT_63},
-                                                },
-                                                "name", "type", "value",
-                                            ),
-                                        ]
-                                    },
-                                },
-                            },
-                        },
-                    },
-                },
-                "name",
-            ),
-        },
-        "additional_information": closed(
-            {
-                "ethical_considerations": _TEXT_2048,
-                "caveats_and_recommendations": _TEXT_2048,
-                "custom_details": {"type": "object", "additionalProperties": _TEXT_1024},
-            }
-        ),
-    }
-)  # fmt: skip
-
-
-def test_the_model_card_follows_the_registrys_schema(evaluated: Step) -> None:
-    text = evaluated.text("model_card.json")
-    assert "\n" not in text and len(text) < contract.MAX_MODEL_CARD_CHARACTERS
-    card = json.loads(text)
-    jsonschema.validate(card, CARD)
-    (details,) = card["evaluation_details"]
-    assert [group["name"] for group in details["metric_groups"]] == [
-        "Test split", "Slice camera=new", "Slice camera=old", "Difference from the champion",
-    ]  # fmt: skip
-    by_name = {item["name"]: item for item in details["metric_groups"][0]["metric_data"]}
-    found = evaluated.found
-    assert by_name["balanced accuracy"]["value"] == found["metrics"]["balanced_accuracy"]["value"]
-    assert by_name["confusion matrix"]["value"] == found["confusion"]
-    assert details["metadata"]["protocol"] == "group" and details["metadata"]["outcome"] == "refuse"
-
-
-def test_the_model_card_says_licence_protocol_and_limits(evaluated: Step) -> None:
-    card = json.loads(evaluated.text("model_card.json"))
-    additional = card["additional_information"]
-    assert additional["custom_details"]["licence_of_training_images"] == "CC BY-NC-SA 4.0"
-    assert "no commercial use" in additional["caveats_and_recommendations"]
-    assert "protocol group" in additional["caveats_and_recommendations"]
-    assert "Weakest slice: camera old" in card["intended_uses"]["factors_affecting_model_efficiency"]
-    assert card["additional_information"]["custom_details"]["bundle_hash"] == evaluated.found["bundle_hash"]
-
-
-def test_a_card_of_long_names_keeps_its_limits(step: Step) -> None:
-    long = "x" * 3000
-    chosen = [Item(**{**vars_of(item), "slices": {"camera": long}}) for item in both_splits()]
-    step.prepare(chosen, source=long, licence=long)
-    step.train()
-    step.no_champion()
-    assert step.run() == 0
-    jsonschema.validate(json.loads(step.text("model_card.json")), CARD)
-
-
-@pytest.mark.parametrize(
-    ("licence", "says"),
-    [
-        ("CC BY-NC-SA 4.0", "no commercial use"),
-        ("cc-by-nc-4.0", "no commercial use"),
-        ("Non-Commercial Licence", "no commercial use"),
-        ("CC BY 4.0", "under CC BY 4.0."),
-        ("", "not known"),
-    ],
-)
-def test_what_a_licence_means_is_said(licence: str, says: str) -> None:
-    assert says in licence_terms(licence)
-    assert ("no commercial use" in licence_terms(licence)) == (says == "no commercial use")
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
