@@ -11,6 +11,7 @@ import pytest
 
 from contracts.errors import ContractError
 from deployment import keep, packages
+from tests.deployment.plane import Killed
 
 BUNDLE = "b" * 64
 EVALUATION = {
@@ -163,9 +164,7 @@ def test_killed_after_any_call_another_execution_keeps_one_consistent_set(
         calls.kill_after, killed = number, False
         try:
             keep.keep(session, settings, **first)
-        except BaseException as error:
-            if type(error).__name__ != "Killed":
-                raise
+        except Killed:
             killed = True
         calls.kill_after = 0
         keep.keep(session, settings, **second)
