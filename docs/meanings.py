@@ -100,7 +100,7 @@ MEANINGS = {
     "release.termination_minutes": "How long the old fleet stays after the traffic has moved; rolling: no effect.",
     "release.guards": "Guard → threshold; an update that passes one is rolled back, and what is not named is off."
     " `errors_5xx`: answers a minute; `share_4xx`: of all answers; `latency_p99_ms`; `memory_percent`; `label_shift`:"
-    " how far a label's share may move from the day before ([what is watched](release-owner.md#what-is-watched)).",
+    " how far a label's share may move from the day before ([what is watched](release.md#what-is-watched)).",
     "release.readers": "Other accounts that may read the registered packages, their files and the inference images.",
     "network.vpc": "`none`: SageMaker's own network. `create`: a VPC is made, with private subnets in two zones."
     " `existing`: the ids of `aws.existing`.",

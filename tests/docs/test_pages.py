@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(1800)
 FOLLOWED = (
     "README.md",
     "CONTRIBUTING.md",
-    "docs/release-owner.md",
+    "docs/release.md",
     "docs/application-developer.md",
     "docs/local-sagemaker.md",
     "docs/ml-engineer.md",
@@ -53,7 +53,7 @@ def test_application_developer(after_readme: Reader) -> None:
 def test_release_owner(after_readme: Reader) -> None:
     after_readme.run("cv-factory local up")
     register_again(after_readme)
-    after_readme.follow("docs/release-owner.md")
+    after_readme.follow("docs/release.md")
 
 
 def register_again(reader: Reader) -> None:
