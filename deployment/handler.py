@@ -40,14 +40,15 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         FactoryError: the event, the settings or what they name is not as agreed; the step then fails with its message.
     """
     log.to_stdout(request_id=str(getattr(context, "aws_request_id", "")))
-    action = _action(event)
-    log.event("received", action=action, detail_type=str(event.get("detail-type", "")))
+    said = {"action": str(event.get("action", "")), "detail_type": str(event.get("detail-type", ""))}
     try:
+        action = _action(event)
+        log.event("received", action=action, detail_type=said["detail_type"])
         fields = _fields(action, event)
         session = _session()
         return _ACTIONS[action](session, read_settings(session, _settings_uri()), fields)
     except Exception:
-        log.logger.exception("failed", extra={"fields": {"action": action}})
+        log.logger.exception("failed", extra={"fields": said})
         raise
 
 

@@ -87,9 +87,15 @@ def test_the_steps_champion_and_publish(base: Any, session: Any, settings: Any, 
         ({"action": "keep", "execution_id": 3}, "needs the text 'execution_id', not 3"),
     ],
 )
-def test_an_event_that_is_none_of_ours(base: Any, event: dict[str, Any], message: str) -> None:
+def test_an_event_that_is_none_of_ours_is_refused_and_logged(
+    base: Any, event: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(UsageError, match=message):
         handler.handler(event, CONTEXT)
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["event"], last["level"], last["request_id"]) == ("failed", "ERROR", "request-1")
+    assert (last["action"], last["detail_type"]) == (event.get("action", ""), event.get("detail-type", ""))
+    assert message in last["error"]
 
 
 def test_every_line_of_the_log_is_json_and_names_the_request(
