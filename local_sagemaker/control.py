@@ -80,6 +80,9 @@ def start(
     while time.monotonic() < deadline:
         running = status(state_dir)
         if running is not None:
+            if running.pid != process.pid:  # another start was faster; ours would serve once that one has stopped
+                process.kill()
+                process.wait()
             process.returncode = 0  # it is nobody's child: no wait, no warning about it
             return running
         if process.poll() is not None:

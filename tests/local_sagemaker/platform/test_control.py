@@ -45,8 +45,25 @@ def test_two_starts_at_once_give_one_server(tmp_path: Path) -> None:
         thread.join()
     try:
         assert len(found) == 2 and found[0] == found[1]
+        assert _servers_of(tmp_path) == [found[0].pid]
     finally:
         control.stop(tmp_path)
+
+
+def _servers_of(folder: Path) -> list[int]:
+    """Every process that was started to serve a state folder: those that wait for their turn, too."""
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and f"--state-dir\0{folder}\0" in _command_line(entry)
+    ]
+
+
+def _command_line(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text()
+    except OSError:  # it has ended meanwhile
+        return ""
 
 
 def test_a_stop_leaves_no_process_and_no_trace_of_a_running_server(own_server: Server) -> None:
