@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One API call: who asks for what, and the running server's parts."""
+    """One API call: who asks for what, and the running server's parts.
+
+    ``access_key`` is empty where the server itself calls, for a step of a pipeline or an event.
+    """
 
     platform: Platform
     operation: str
@@ -31,6 +34,7 @@ class Call:
     region: str
     caller_arn: str
     request: dict[str, Any]
+    access_key: str = ""
 
     def arn(self, kind: str, name: str) -> str:
         """``arn:aws:sagemaker:<region>:<account>:<kind>/<name>``; SageMaker writes names in ARNs in lower case."""
@@ -61,11 +65,11 @@ def perform(call: Call) -> dict[str, Any]:
         ApiError: what the caller gets to see.
     """
     try:
-        answers.before(call.platform.faults, "sagemaker", call.operation)
+        answers.before(call.platform.faults, "sagemaker", call.operation, call.access_key)
         validation.check(call.operation, call.request)
         fields.refuse(call)
         found = OPERATIONS[call.operation](call) or {}
-        answers.after(call.platform.faults, "sagemaker", call.operation)
+        answers.after(call.platform.faults, "sagemaker", call.operation, call.access_key)
     except answers.Refusal as refusal:
         raise ApiError(refusal.message, code=refusal.code, status=refusal.status) from None
     return found
@@ -77,6 +81,8 @@ def install(platform: Platform) -> None:
     from moto.core.utils import camelcase_to_underscores
     from moto.sagemaker.responses import SageMakerResponse
 
+    from local_sagemaker.iam.requests import credentials
+
     def method(name: str) -> Callable[[Any], Any]:
         def act(self: Any) -> Any:
             call = Call(
@@ -86,6 +92,7 @@ def install(platform: Platform) -> None:
                 region=self.region,
                 caller_arn=platform.caller_arn(self),
                 request=json.loads(self.body or "{}"),
+                access_key=credentials({"HTTP_AUTHORIZATION": self.headers.get("Authorization", "")})[0],
             )
             try:
                 return ActionResult(perform(call))

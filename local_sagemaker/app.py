@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from local_sagemaker.admin import Admin
 from local_sagemaker.errors import ApiError
 from local_sagemaker.faults import answers
+from local_sagemaker.iam import requests
 from local_sagemaker.iam.access import Denied
 from local_sagemaker.moto_gaps.dispatch import Dispatcher
 
@@ -87,8 +88,8 @@ class App:
     def _invoke_endpoint(
         self, environ: Environ, start_response: StartResponse, name: str, verb: str
     ) -> Iterable[bytes]:
-        scope = environ.get("HTTP_AUTHORIZATION", "").split("/")
-        region = scope[2] if len(scope) > 2 else self._platform.region
+        access_key, region = requests.credentials(environ)
+        about = (self._platform.faults, "sagemaker-runtime", "InvokeEndpoint", access_key)
         headers = {
             key.removeprefix("HTTP_").replace("_", "-").title(): value
             for key, value in environ.items()
@@ -97,9 +98,11 @@ class App:
         try:
             if self._platform.access.active:
                 self._platform.access.http(environ, "sagemakerruntime")
-            answers.before(self._platform.faults, "sagemaker-runtime", "InvokeEndpoint")
-            status, answered, body = self._platform.fleets.invoke(unquote(name), region, _body(environ), headers, verb)
-            answers.after(self._platform.faults, "sagemaker-runtime", "InvokeEndpoint")
+            answers.before(*about)
+            status, answered, body = self._platform.fleets.invoke(
+                unquote(name), region or self._platform.region, _body(environ), headers, verb
+            )
+            answers.after(*about)
         except (ApiError, answers.Refusal) as error:
             document = {"message": error.message, "Message": error.message}
             return _answer(start_response, error.status, document, {"x-amzn-ErrorType": error.code})

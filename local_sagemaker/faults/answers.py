@@ -35,32 +35,32 @@ _INTERNAL = {
 }
 
 
-def before(faults: Faults, service: str, operation: str) -> None:
-    """Is this call struck before anything is done? ``service``: botocore's name of it.
+def before(faults: Faults, service: str, operation: str, access_key: str) -> None:
+    """Is this call struck before anything is done? ``service``: botocore's name of it; ``access_key``: the caller's.
 
     Raises:
         Refusal.
     """
-    if faults.strike(THROTTLING, service=service, operation=operation):
+    if faults.strike(THROTTLING, service=service, operation=operation, access_key=access_key):
         raise Refusal(*_THROTTLED.get(service, ("ThrottlingException", "Rate exceeded", 400)))
-    if faults.strike(QUOTA, service=service, operation=operation):
+    if faults.strike(QUOTA, service=service, operation=operation, access_key=access_key):
         raise Refusal(
             "ResourceLimitExceeded",
             f"The account-level service limit for {operation} is 0, with current utilization of 0 and a request delta "
             "of 1. Please use AWS Service Quotas to request an increase for this quota.",
             400,
         )
-    if faults.strike(BEFORE, service=service, operation=operation):
+    if faults.strike(BEFORE, service=service, operation=operation, access_key=access_key):
         raise internal(service)
 
 
-def after(faults: Faults, service: str, operation: str) -> None:
+def after(faults: Faults, service: str, operation: str, access_key: str) -> None:
     """Is this call struck after it was done?
 
     Raises:
         Refusal.
     """
-    if faults.strike(AFTER, service=service, operation=operation):
+    if faults.strike(AFTER, service=service, operation=operation, access_key=access_key):
         raise internal(service)
 
 

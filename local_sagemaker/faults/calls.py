@@ -31,14 +31,16 @@ class Call:
         self._service = service
         self._answer: tuple[Any, ...] | None = None
         self._operation = ""
+        self._access_key = ""
         if self._faults.active:
             self._service, self._operation = _names(environ, service, platform.region)
+            self._access_key = requests.credentials(environ)[0]
         self.active = self._faults.active and not (service == "sagemaker" and self._operation in OPERATIONS)
 
     def before(self) -> None:
         """Raises: Refusal."""
         if self.active:
-            answers.before(self._faults, self._service, self._operation)
+            answers.before(self._faults, self._service, self._operation, self._access_key)
 
     def run(self, app: Callable[..., Iterable[bytes]], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Have ``app`` answer; the head of its answer goes out with :meth:`finish`."""
@@ -67,7 +69,7 @@ class Call:
     def after(self) -> None:
         """The call was done. Raises: Refusal."""
         if self.active:
-            answers.after(self._faults, self._service, self._operation)
+            answers.after(self._faults, self._service, self._operation, self._access_key)
 
 
 def _names(environ: dict[str, Any], service: str, region: str) -> tuple[str, str]:

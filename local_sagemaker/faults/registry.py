@@ -42,7 +42,9 @@ NAMES: dict[str, tuple[str, ...]] = {
 TIMED = (SLOW_START, EVENT_LATE, NOT_YET_ASSUMABLE)
 #: These take ``resource``: the name of an endpoint, job or role.
 NAMED = (CAPACITY, NEVER_PINGS, SLOW_START, NOT_YET_ASSUMABLE)
-_FIELDS = ("name", "service", "operation", "resource", "times", "probability", "seed", "seconds")
+#: These strike calls, so they take ``access_key``: whose.
+CALLS = (QUOTA, THROTTLING, BEFORE, AFTER)
+_FIELDS = ("name", "service", "operation", "resource", "access_key", "times", "probability", "seed", "seconds")
 
 
 class BadFault(Exception):
@@ -51,7 +53,8 @@ class BadFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault as it was asked for. ``service``, ``operation`` and ``resource`` may hold ``*``; empty means any.
+    """A fault as it was asked for. ``service``, ``operation``, ``resource`` and ``access_key`` (of whoever calls) may
+    hold ``*``; empty means any.
 
     ``times``: it strikes so often at the most, None: for ever. ``probability``: of each strike, 0 to 1.
     """
@@ -60,16 +63,20 @@ class Fault:
     service: str = ""
     operation: str = ""
     resource: str = ""
+    access_key: str = ""
     times: int | None = None
     probability: float = 1.0
     seed: int = 0
     seconds: float = 0.0
 
-    def concerns(self, service: str, operation: str, resource: str) -> bool:
+    def concerns(self, service: str, operation: str, resource: str, access_key: str = "") -> bool:
         defaults = NAMES[self.name] if not self.operation and not self.service else ()
         if defaults and operation not in defaults:
             return False
-        wanted = ((self.service, service), (self.operation, operation), (self.resource, resource))
+        wanted = (
+            (self.service, service), (self.operation, operation), (self.resource, resource),
+            (self.access_key, access_key),
+        )  # fmt: skip
         return all(not pattern or fnmatch.fnmatchcase(given.lower(), pattern.lower()) for pattern, given in wanted)
 
     def strikes(self, number: int) -> bool:
@@ -124,7 +131,9 @@ class Faults:
         with self._lock:
             return [_shown(fault) | counts for _, fault, counts in self._on]
 
-    def strike(self, name: str, *, service: str = "", operation: str = "", resource: str = "") -> Fault | None:
+    def strike(
+        self, name: str, *, service: str = "", operation: str = "", resource: str = "", access_key: str = ""
+    ) -> Fault | None:
         """Something happens that faults of this name could strike: the first that does, None when none does."""
         if not self._on:  # nearly always
             return None
@@ -132,7 +141,7 @@ class Faults:
         changed: dict[str, dict[str, int]] = {}
         with self._lock:
             for key, fault, counts in self._on:
-                if fault.name != name or not fault.concerns(service, operation, resource):
+                if fault.name != name or not fault.concerns(service, operation, resource, access_key):
                     continue
                 if fault.times is not None and counts["struck"] >= fault.times:
                     continue
@@ -167,11 +176,13 @@ def _read(given: Any) -> Fault:
     if unknown:
         raise BadFault(f"unknown members {', '.join(sorted(unknown))}; a fault has: {', '.join(_FIELDS)}")
     fault = Fault(**given)
-    for name in ("service", "operation", "resource"):
+    for name in ("service", "operation", "resource", "access_key"):
         if not isinstance(getattr(fault, name), str):
             raise BadFault(f"{name} must be a text, not {getattr(fault, name)!r}")
     if fault.resource and fault.name not in NAMED:
         raise BadFault(f"{fault.name} takes no resource; these do: {', '.join(NAMED)}")
+    if fault.access_key and fault.name not in CALLS:
+        raise BadFault(f"{fault.name} takes no access_key; these do: {', '.join(CALLS)}")
     if fault.times is not None and (not _is_number(fault.times, int) or fault.times < 1):
         raise BadFault(f"times must be a whole number from 1 on, not {fault.times!r}")
     if not _is_number(fault.probability, int | float) or not 0 < fault.probability <= 1:

@@ -215,3 +215,19 @@ def test_what_is_no_list_of_faults_is_refused(server: Server) -> None:
     assert answer["status"] == 400 and "expected a list of faults" in answer["message"]
     assert [one["name"] for one in server.admin("GET", "faults")["faults"]] == ["quota"]
     assert server.admin("DELETE", "faults") == {"faults": []}
+
+
+@pytest.mark.parametrize("service", ["sagemaker", "s3", "logs", "sagemaker-runtime"])
+def test_a_fault_of_one_caller_lets_the_others_pass(server: Server, service: str) -> None:
+    method, request, operation, throttled, _ = CALLS[service]
+    put(server, {"name": "throttling", "service": service, "operation": operation, "access_key": "AKIAONE*"})
+    codes = []
+    for key in ("AKIAONE1", "AKIAANOTHER"):
+        client = server.client(service, aws_access_key_id=key)
+        try:
+            getattr(client, method)(**request)
+            codes.append("")
+        except ClientError as error:
+            codes.append(error.response["Error"]["Code"])
+    assert codes[0] == throttled and codes[1] != throttled
+    assert struck(server) == [1]

@@ -80,6 +80,7 @@ def test_what_a_fault_concerns(store: Store) -> None:
         ({"name": "throttling", "resource": "x"}, "throttling takes no resource; these do: capacity, never-pings"),
         ({"name": "quota", "seconds": 3}, "quota takes no seconds; given: 3"),
         ({"name": "slow-start"}, "slow-start needs seconds above 0"),
+        ({"name": "capacity", "access_key": "A*"}, "capacity takes no access_key; these do: quota, throttling"),
     ],
 )
 def test_faults_that_cannot_be(store: Store, fault: Any, words: str) -> None:
