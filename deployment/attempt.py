@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.release import ATTEMPT_KEY, ReleaseSettings
 from deployment import aws, log
-from deployment.checks.report import Report
+from deployment.report import Report
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -18,7 +18,7 @@ from contracts.errors import FactoryError
 from contracts.release import CHECKS_KEY, ReleaseSettings
 from contracts.s3uri import S3Uri
 from deployment import aws
-from deployment.checks.report import Report
+from deployment.report import Report
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

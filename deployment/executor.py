@@ -63,20 +63,6 @@ def execute(
     return _Executor(clients, settings, lease, goal, seen, plan).run()
 
 
-def without_actions(settings: ReleaseSettings, goal: Goal, plan: Plan, status: str) -> Outcome:
-    """The answer of a run that had nothing to do."""
-    return Outcome(
-        action=plan.result,
-        message=plan.message,
-        endpoint=settings.names.endpoint,
-        endpoint_status=status,
-        package_arn=goal.package.arn if goal.package else "",
-        pinned=goal.pinned,
-        endpoint_config=plan.candidate.config_name if plan.candidate else "",
-        instance_type=plan.candidate.instance_type if plan.candidate else "",
-    )
-
-
 class _Executor:
     def __init__(
         self, clients: Clients, settings: ReleaseSettings, lease: Lease, goal: Goal, seen: Observed, plan: Plan
@@ -121,7 +107,7 @@ class _Executor:
         }
 
     def run(self) -> Outcome:
-        answer = without_actions(self.settings, self.goal, self.plan, self.plan.status)
+        answer = self.plan.answer(self.settings, self.goal, self.plan.status)
         for action in self.plan.actions:
             self.lease.hold()
             try:
@@ -291,7 +277,7 @@ class _Executor:
             self._check_capacity(error)
             raise
         if not made:
-            raise self._overtaken(self._status())
+            self._check_ours(action.name)
         self._started()
 
     def _update_endpoint(self, action: Action) -> None:
@@ -306,11 +292,22 @@ class _Executor:
             )
         except ClientError as error:
             self._check_capacity(error)
-            now = self._status()
-            if now == self.seen.status:
+            if self._status() == self.seen.status:
                 raise
-            raise self._overtaken(now) from None
+            self._check_ours(action.name)
         self._started()
+
+    def _check_ours(self, config: str) -> None:
+        """SageMaker has refused, as the endpoint is changing: is that what was asked for?
+
+        It is where the answer to the first call was lost and the SDK has called again.
+
+        Raises:
+            _Overtaken: it is not.
+        """
+        now = observed.endpoint(self.clients.sagemaker, self.settings)
+        if now is None or config not in (now.pending, now.config):
+            raise self._overtaken(now.status if now else "gone") from None
 
     def _check_capacity(self, error: ClientError) -> None:
         """A quota of nothing, or no machine, said at once: the release has failed, as if it had been said later."""

@@ -10,13 +10,13 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from contracts import release
 from contracts.errors import ContractError, UsageError
 from contracts.release import ReleaseSettings
 from contracts.s3uri import S3Uri
-from deployment import down, keep, log, notices, releases
+from deployment import down, log, notices, releases
 from deployment.aws import Session, read_settings
 from deployment.reconcile import reconcile
 
@@ -86,22 +86,32 @@ def _settings_uri() -> S3Uri:
 
 @cache
 def _session() -> Session:
-    """One session a process: a warm Lambda reads the service models once."""
+    """One session a process, and one client a service: making a client takes longer than most calls."""
     import boto3
 
-    session: Session = boto3.Session()
-    return session
+    return cast(Session, _OneOfEach(boto3.Session()))
+
+
+class _OneOfEach:
+    def __init__(self, session: Session) -> None:
+        self.client = cache(session.client)
 
 
 def _champion(session: Session, settings: ReleaseSettings, _: dict[str, str]) -> dict[str, Any]:
+    from deployment import keep  # for steps of a pipeline only; a sweep's cold start does not compile it
+
     return keep.champion(session, settings)
 
 
 def _keep(session: Session, settings: ReleaseSettings, fields: dict[str, str]) -> dict[str, Any]:
+    from deployment import keep
+
     return keep.keep(session, settings, **fields)
 
 
 def _publish(session: Session, _: ReleaseSettings, fields: dict[str, str]) -> dict[str, Any]:
+    from deployment import keep
+
     return keep.publish(session, **fields)
 
 

@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any
 from contracts.errors import ContractError
 from contracts.release import LEDGER_PREFIX, ReleaseSettings
 from deployment import aws, clock
+from deployment.states import FAILED as FAILED
+from deployment.states import OPENED as OPENED
+from deployment.states import REFUSED as REFUSED
+from deployment.states import STARTED as STARTED
+from deployment.states import SUCCEEDED as SUCCEEDED
+from deployment.states import SUPERSEDED as SUPERSEDED
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-OPENED, STARTED = "opened", "started"
-SUCCEEDED, FAILED, SUPERSEDED = "succeeded", "failed", "superseded"
-#: The checks refused it, so it was never begun.
-REFUSED = "refused"
 #: State -> the number in its key: states of one release in the order in which they come.
 NUMBERS = {OPENED: 0, STARTED: 1, SUCCEEDED: 2, FAILED: 2, SUPERSEDED: 2, REFUSED: 2}
 

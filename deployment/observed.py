@@ -11,7 +11,6 @@ from contracts.release import ReleaseSettings
 from deployment import attempt, aws, monitor, scaling, specs
 from deployment.attempt import Attempt
 from deployment.checked import Before
-from deployment.checks import staging
 from deployment.monitor import Monitor
 from deployment.scaling import Scaling
 
@@ -24,12 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The endpoint, as DescribeEndpoint says it. ``modified`` is its LastModifiedTime."""
+    """The endpoint, as DescribeEndpoint says it.
+
+    Attributes:
+        modified: its LastModifiedTime.
+        pending: the configuration that the update under way leads to; empty: none is.
+    """
 
     status: str
     config: str
     failure: str = ""
     modified: str = ""
+    pending: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ def observe(clients: Clients, settings: ReleaseSettings) -> Observed:
         ours=found is None or specs.is_ours(found.config, settings),
         monitor=monitor.look(clients, settings),
         scaling=scaling.look(clients.scaling, settings),
-        trial=any(staging.is_ours(name, settings.names) for name in configs),
+        trial=any(specs.is_trial(name, settings) for name in configs),
     )
 
 
@@ -95,6 +100,7 @@ def endpoint(sagemaker: SageMakerClient, settings: ReleaseSettings) -> Endpoint 
         config=found.get("EndpointConfigName", ""),
         failure=found.get("FailureReason", ""),
         modified=modified.isoformat() if modified else "",
+        pending=found.get("PendingDeploymentSummary", {}).get("EndpointConfigName", ""),
     )
 
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from contracts.release import ReleaseSettings
 from deployment import attempt as attempts
 from deployment import outcome, watching
 from deployment.actions import (
@@ -32,8 +33,9 @@ from deployment.actions import (
 )  # fmt: skip
 from deployment.attempt import Attempt
 from deployment.goal import Candidate, Goal
-from deployment.ledger import FAILED, SUCCEEDED, SUPERSEDED
 from deployment.observed import Endpoint, Observed
+from deployment.outcome import Outcome
+from deployment.states import FAILED, SUCCEEDED, SUPERSEDED
 
 #: The endpoint is changing; an event follows. Source: API reference, DescribeEndpoint, EndpointStatus.
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
@@ -65,6 +67,19 @@ class Plan:
     candidate: Candidate | None = None
     status: str = ""
     tried: tuple[str, ...] = field(default=())
+
+    def answer(self, settings: ReleaseSettings, goal: Goal, status: str) -> Outcome:
+        """What a run says when nothing but this is done."""
+        return Outcome(
+            action=self.result,
+            message=self.message,
+            endpoint=settings.names.endpoint,
+            endpoint_status=status,
+            package_arn=goal.package.arn if goal.package else "",
+            pinned=goal.pinned,
+            endpoint_config=self.candidate.config_name if self.candidate else "",
+            instance_type=self.candidate.instance_type if self.candidate else "",
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

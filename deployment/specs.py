@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Stands where an instance type stands, for an endpoint that has none.
 SERVERLESS = "serverless"
+#: How a temporary endpoint's configuration is named beside the roll-out's.
+TRIAL = "-staging"
 #: DeploymentConfig, MaximumExecutionTimeoutInSeconds: 600 to 28,800.
 _TIMEOUTS = (600, 28_800)
 #: What starting a fleet and shifting its traffic may take beside the waits, seconds.
@@ -187,6 +189,11 @@ def tags(settings: ReleaseSettings) -> list[TagTypeDef]:
 def is_ours(name: str, settings: ReleaseSettings) -> bool:
     """Is this the name of a model or endpoint configuration that this module made for this environment?"""
     return re.fullmatch(rf"{re.escape(settings.names.prefix)}-[0-9a-f]{{{hashing.SHORT}}}", name) is not None
+
+
+def is_trial(name: str, settings: ReleaseSettings) -> bool:
+    """Is this the name of a configuration that :mod:`deployment.checks.staging` made for this environment?"""
+    return name.endswith(TRIAL) and is_ours(name.removesuffix(TRIAL), settings)
 
 
 def _timeout(waits: int) -> int:

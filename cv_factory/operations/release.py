@@ -12,7 +12,7 @@ import deployment
 from contracts.errors import FactoryError
 from contracts.names import SETTINGS_KEY
 from contracts.release import AT_ONCE, CHECKS_KEY, RETRY, ReleaseSettings
-from deployment import attempt, aws, checked, ledger, packages, reconcile, specs
+from deployment import attempt, aws, checked, ledger, looking, packages, specs
 from deployment.clients import Clients
 from deployment.goal import Goal
 from deployment.ledger import Release
@@ -161,7 +161,7 @@ def plan(target: Target) -> Planned:
     Raises:
         ContractError: the base is not there.
     """
-    return Planned(*reconcile.look(Clients(target.session), settings_of(target)))
+    return Planned(*looking.look(Clients(target.session), settings_of(target)))
 
 
 def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], None]) -> Serving:

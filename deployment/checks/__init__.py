@@ -12,7 +12,7 @@ when it has ``failed``.
 """
 
 from deployment.checks.release import before, golden
-from deployment.checks.report import Finding, Report
 from deployment.checks.staging import forget, tidy
+from deployment.report import Finding, Report
 
 __all__ = ["Finding", "Report", "before", "forget", "golden", "tidy"]

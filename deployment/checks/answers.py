@@ -13,7 +13,7 @@ from contracts import bundle, invocation
 from contracts.errors import ContractError
 from deployment import aws
 from deployment.checks.archive import Contents
-from deployment.checks.report import Finding
+from deployment.report import Finding
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient

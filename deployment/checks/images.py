@@ -16,8 +16,8 @@ from deployment import aws
 from deployment.aws import Session
 from deployment.checks import registry
 from deployment.checks.registry import DIGEST, Image
-from deployment.checks.report import Finding
 from deployment.packages import Package
+from deployment.report import Finding
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient

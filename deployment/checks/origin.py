@@ -15,8 +15,8 @@ from deployment import aws
 from deployment.aws import Session
 from deployment.checks import archive, registry
 from deployment.checks.archive import Contents
-from deployment.checks.report import Finding
 from deployment.packages import Package
+from deployment.report import Finding
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 #: S3 says so of an object that is not there to whoever may not list the bucket.

@@ -9,8 +9,8 @@ from deployment.aws import Session
 from deployment.checks import answers, images, origin, staging
 from deployment.checks.answers import Cases
 from deployment.checks.archive import Contents
-from deployment.checks.report import Finding, Report
 from deployment.packages import Package
+from deployment.report import Finding, Report
 
 
 def before(session: Session, settings: ReleaseSettings, package: Package, last: Report | None = None) -> Report:

@@ -10,7 +10,6 @@ staging name whose configuration is named otherwise is never touched.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,15 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from contracts import hashing
-from contracts.names import Names
 from contracts.release import STAGING_KEY, ReleaseSettings
 from deployment import aws, log, specs
 from deployment.aws import Session
 from deployment.checks import answers
 from deployment.checks.answers import Cases
-from deployment.checks.report import Finding, Report
 from deployment.packages import Package
+from deployment.report import Finding, Report
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -75,13 +72,8 @@ def config(package: Package, settings: ReleaseSettings) -> CreateEndpointConfigI
     """CreateEndpointConfig of the trial: the roll-out's model, on one instance, without capture."""
     single = replace(settings, instance_count=1, max_instances=1, capture_share=0.0)
     request = specs.endpoint_config(specs.model(package, settings)["ModelName"], single)
-    request["EndpointConfigName"] = f"{request['EndpointConfigName']}-staging"
+    request["EndpointConfigName"] = f"{request['EndpointConfigName']}{specs.TRIAL}"
     return request
-
-
-def is_ours(config_name: str, names: Names) -> bool:
-    """Did :func:`config` of this environment give this name?"""
-    return re.fullmatch(rf"{re.escape(names.prefix)}-[0-9a-f]{{{hashing.SHORT}}}-staging", config_name) is not None
 
 
 class _Trial:
@@ -104,7 +96,7 @@ class _Trial:
             self._create(package, wanted)
             return self._pending(f"{self.name} is being created")
         status, serving = current["EndpointStatus"], current.get("EndpointConfigName", "")
-        if not is_ours(serving, self.settings.names):
+        if not specs.is_trial(serving, self.settings):
             return self._report(
                 Finding(
                     ID,
@@ -139,7 +131,7 @@ class _Trial:
         current = self._describe()
         serving = current.get("EndpointConfigName", "") if current else ""
         done = True
-        if current is not None and is_ours(serving, self.settings.names) and serving != kept:
+        if current is not None and specs.is_trial(serving, self.settings) and serving != kept:
             self._delete(current)
             done = False
         for name in self._configs():
@@ -195,10 +187,10 @@ class _Trial:
 
     def _configs(self) -> list[str]:
         pages = self.sagemaker.get_paginator("list_endpoint_configs").paginate(
-            NameContains="-staging", PaginationConfig={"PageSize": 100}
+            NameContains=specs.TRIAL, PaginationConfig={"PageSize": 100}
         )
         names = [item["EndpointConfigName"] for page in pages for item in page["EndpointConfigs"]]
-        return sorted(name for name in names if is_ours(name, self.settings.names))
+        return sorted(name for name in names if specs.is_trial(name, self.settings))
 
     @staticmethod
     def _age(current: DescribeEndpointOutputTypeDef) -> float:

@@ -249,6 +249,8 @@ def test_the_zip_is_small_and_always_the_same() -> None:
     names = zipfile.ZipFile(io.BytesIO(data)).namelist()
     assert names == sorted(names)
     assert {"deployment/handler.py", "contracts/release.py", "contracts/__init__.py"} <= set(names)
+    late = {"deployment/acting.py", "deployment/keep.py", "deployment/checks/staging.py"}  # imported when they are due
+    assert late <= set(names)
     assert not {name for name in names if "settings" in name or name.endswith((".yaml", ".pyc"))}
 
 
@@ -274,6 +276,10 @@ def test_the_handler_runs_from_the_zip_alone(tmp_path: Path) -> None:
         f"assert h.__file__.startswith({str(target)!r}), h.__file__\n"
         "found = {'pydantic', 'yaml', 'contracts.settings', 'torch', 'numpy'} & set(sys.modules)\n"
         "assert not found, found\n"
+        "late = {'deployment.checks', 'deployment.executor', 'deployment.keep', 'tarfile'} & set(sys.modules)\n"
+        "assert not late, f'a sweep that only looks loads {late}'\n"
+        "one, other = (h._session().client('s3') for _ in range(2))\n"
+        "assert one is other\n"
         "try: h.handler({'action': 'nothing'}, None)\n"
         "except Exception as error: print(type(error).__name__)\n"
     )

@@ -1,0 +1,31 @@
+"""Looking: what is desired, what is there, and the plan that follows. No call here changes anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from contracts.release import ReleaseSettings
+from deployment import checked, goal, observed, packages, planner
+from deployment.clients import Clients
+from deployment.goal import Goal
+from deployment.observed import Observed
+from deployment.planner import Plan
+
+
+def look(
+    clients: Clients,
+    settings: ReleaseSettings,
+    *,
+    retry: bool = False,
+    recheck: bool = False,
+    at_once: bool = False,
+) -> tuple[Goal, Observed, Plan]:
+    """What is desired, what is there, and what is due. Changes nothing."""
+    desired = packages.desired(clients.sagemaker, clients.s3, settings.names)
+    wanted = goal.of(desired, settings, at_once=at_once)
+    seen = observed.observe(clients, settings)
+    served = seen.endpoint is not None and wanted.serving(seen.endpoint.config) is not None
+    if seen.status not in planner.CHANGING and (retry or not (served and seen.status == "InService")):
+        # Else nothing is rolled out now, so the record is not needed.
+        seen = replace(seen, before=checked.look(clients.s3, settings, wanted))
+    return wanted, seen, planner.plan(wanted, seen, retry=retry, recheck=recheck)
