@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from contracts import hashing, jsonio, source
 from contracts.errors import FactoryError, UsageError
 from contracts.settings import Settings, reader
 from cv_factory import session as sessions
-from cv_factory.operations.base import destruction, state_bucket, state_lock, templates
+from cv_factory.operations.base import adoption, destruction, state_bucket, state_lock, templates
 from deployment import package
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ MIRROR_VARIABLE = "TF_PLUGIN_MIRROR"
 _ASKING = ("apply", "destroy")
 #: Commands that lock the state.
 _LOCKING = ("plan", "apply", "destroy", "refresh", "import")
+#: Commands whose plan takes over what an apply that was killed left.
+_ADOPTING = ("plan", "apply")
 #: Exit code of ``plan -detailed-exitcode`` when there is something to change.
 _CHANGES = 2
 
@@ -48,7 +51,8 @@ def run(
 
     ``bootstrap`` makes the state bucket. ``destroy`` takes down the factory alone; with ``--with-data`` the data too,
     once the environment's name was typed (``ask``) or given (``--confirm NAME``). ``force-unlock`` runs in the root
-    that is locked. Every other command runs in each root in turn and ends at the first that fails.
+    that is locked. Every other command runs in each root in turn and ends at the first that fails. ``plan`` and
+    ``apply`` take over what an apply that was killed left (:mod:`cv_factory.operations.base.adoption`).
 
     Raises:
         UsageError: no command, or options that do not belong to it.
@@ -84,7 +88,8 @@ def run(
         if command in _LOCKING and not any(word.startswith("-lock") for word in rest):
             state_lock.refuse(target, root)
         say(f"terraform/{root}: {command}")
-        code = terraform(target, root, [command, *rest])
+        with _adopting(target, root, [command, *rest], say):
+            code = terraform(target, root, [command, *rest])
         worst = max(worst, code)
         if code not in (0, _CHANGES):
             break
@@ -118,6 +123,19 @@ def _answer(command: str, rest: list[str]) -> None:
         rest.insert(0, word)
 
 
+def _adopting(
+    target: Target, root: str, args: Sequence[str], say: Callable[[str], None]
+) -> AbstractContextManager[None]:
+    if args[0] not in _ADOPTING:
+        return nullcontext()
+    here, environment = _prepare(target, root)
+
+    def captured(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*here, *words], env=environment, capture_output=True, text=True, check=False)
+
+    return adoption.adopting(target, root, args, captured, Path(environment["TF_DATA_DIR"]) / "looked-at.tfplan", say)
+
+
 def terraform(target: Target, root: str, args: Sequence[str], *, quiet: bool = False) -> int:
     """Initialise ``terraform/<root>`` for the environment, then run Terraform there; returns its exit code.
 
@@ -126,6 +144,15 @@ def terraform(target: Target, root: str, args: Sequence[str], *, quiet: bool = F
     Raises:
         FactoryError: Terraform is not on PATH, or its backend or providers cannot be used.
     """
+    here, environment = _prepare(target, root, again=args[0] == "init")
+    if args[0] == "init":
+        return 0
+    output = subprocess.DEVNULL if quiet else None
+    return subprocess.run([*here, *args], env=environment, stdout=output, check=False).returncode
+
+
+def _prepare(target: Target, root: str, *, again: bool = False) -> tuple[list[str], dict[str, str]]:
+    """Initialise the root; returns how every command line in it begins, and its environment."""
     binary = shutil.which("terraform")
     if binary is None:
         raise FactoryError(
@@ -134,11 +161,8 @@ def terraform(target: Target, root: str, args: Sequence[str], *, quiet: bool = F
         )
     environment = _environment(target, root)
     here = [binary, f"-chdir={templates.folder() / root}"]
-    _initialise(target, root, here, environment, again=args[0] == "init")
-    if args[0] == "init":
-        return 0
-    output = subprocess.DEVNULL if quiet else None
-    return subprocess.run([*here, *args], env=environment, stdout=output, check=False).returncode
+    _initialise(target, root, here, environment, again=again)
+    return here, environment
 
 
 def _initialise(target: Target, root: str, here: list[str], environment: dict[str, str], *, again: bool) -> None:
