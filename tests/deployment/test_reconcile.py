@@ -11,7 +11,7 @@ import pytest
 
 from contracts.names import PIN_KEY
 from contracts.release import ATTEMPT_KEY, LEDGER_PREFIX
-from deployment import deploy, lease, outcome, reject
+from deployment import deploy, lease, ledger, outcome, reject
 from deployment.outcome import Outcome
 from deployment.reconcile import reconcile
 from tests.deployment.plane import Killed
@@ -301,6 +301,29 @@ def test_somebody_without_a_lease_was_faster(session: Any, settings: Any, plane:
     plane.settle()
     assert settled(session, settings, plane).action == outcome.SERVING
     assert plane.served_package() == arn
+
+
+@pytest.mark.parametrize("operation", ["CreateEndpoint", "UpdateEndpoint"])
+def test_an_answer_is_lost_and_the_sdk_calls_again(session: Any, settings: Any, plane: Any, operation: str) -> None:
+    """The second call is refused, as the first was done: the release has begun, and ends as it does."""
+    if operation == "UpdateEndpoint":
+        plane.register("a" * 64, "Approved")
+        settled(session, settings, plane)
+    arn = plane.register("b" * 64, "Approved")
+
+    def first_call() -> None:
+        method = plane._create_endpoint if operation == "CreateEndpoint" else plane._update_endpoint
+        method({"EndpointName": settings.names.endpoint, "EndpointConfigName": list(plane.configs)[-1]})
+
+    plane.before[operation] = first_call
+    assert reconcile(session, settings).action in (outcome.CREATED, outcome.UPDATED)
+    plane.settle()
+    asked = plane.looked.count("golden")
+    assert settled(session, settings, plane).action == outcome.SERVING
+    assert plane.served_package() == arn
+    assert plane.looked.count("golden") == asked + 1
+    told = next(ledger.releases(session.client("s3"), settings))
+    assert (told.facts["package_arn"], told.state) == (arn, ledger.SUCCEEDED)
 
 
 def test_a_killed_run_holds_the_others_up_for_the_length_of_its_lease(
