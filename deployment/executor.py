@@ -63,20 +63,6 @@ def execute(
     return _Executor(clients, settings, lease, goal, seen, plan).run()
 
 
-def without_actions(settings: ReleaseSettings, goal: Goal, plan: Plan, status: str) -> Outcome:
-    """The answer of a run that had nothing to do."""
-    return Outcome(
-        action=plan.result,
-        message=plan.message,
-        endpoint=settings.names.endpoint,
-        endpoint_status=status,
-        package_arn=goal.package.arn if goal.package else "",
-        pinned=goal.pinned,
-        endpoint_config=plan.candidate.config_name if plan.candidate else "",
-        instance_type=plan.candidate.instance_type if plan.candidate else "",
-    )
-
-
 class _Executor:
     def __init__(
         self, clients: Clients, settings: ReleaseSettings, lease: Lease, goal: Goal, seen: Observed, plan: Plan
@@ -121,7 +107,7 @@ class _Executor:
         }
 
     def run(self) -> Outcome:
-        answer = without_actions(self.settings, self.goal, self.plan, self.plan.status)
+        answer = self.plan.answer(self.settings, self.goal, self.plan.status)
         for action in self.plan.actions:
             self.lease.hold()
             try:

@@ -11,7 +11,6 @@ from contracts.release import ReleaseSettings
 from deployment import attempt, aws, monitor, scaling, specs
 from deployment.attempt import Attempt
 from deployment.checked import Before
-from deployment.checks import staging
 from deployment.monitor import Monitor
 from deployment.scaling import Scaling
 
@@ -83,7 +82,7 @@ def observe(clients: Clients, settings: ReleaseSettings) -> Observed:
         ours=found is None or specs.is_ours(found.config, settings),
         monitor=monitor.look(clients, settings),
         scaling=scaling.look(clients.scaling, settings),
-        trial=any(staging.is_ours(name, settings.names) for name in configs),
+        trial=any(specs.is_trial(name, settings) for name in configs),
     )
 
 
