@@ -71,6 +71,8 @@ def run(
         )
     target = sessions.open(settings, file)
     say(str(target))
+    if command in _LOCKING:
+        state_bucket.check(target)
     if command == "bootstrap":
         made = state_bucket.ensure(target)
         say(f"State bucket {settings.names.state_bucket}: {'made' if made else 'there already'}")
@@ -147,8 +149,21 @@ def terraform(target: Target, root: str, args: Sequence[str], *, quiet: bool = F
     here, environment = _prepare(target, root, again=args[0] == "init")
     if args[0] == "init":
         return 0
-    output = subprocess.DEVNULL if quiet else None
-    return subprocess.run([*here, *args], env=environment, stdout=output, check=False).returncode
+    return _to_its_end([*here, *args], environment, subprocess.DEVNULL if quiet else None)
+
+
+def _to_its_end(words: Sequence[str], environment: dict[str, str], output: int | None) -> int:
+    """Run a command; returns its exit code.
+
+    Ctrl-C goes to every process of the terminal: Terraform then finishes what it is doing and writes its state, which
+    takes longer than the quarter of a second after which ``subprocess.run`` kills what it waits for.
+    """
+    with subprocess.Popen(words, env=environment, stdout=output) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
 
 
 def _prepare(target: Target, root: str, *, again: bool = False) -> tuple[list[str], dict[str, str]]:

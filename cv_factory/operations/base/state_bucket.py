@@ -68,6 +68,17 @@ def ensure(target: Target) -> bool:
     return made
 
 
+def check(target: Target) -> None:
+    """Let through where the bucket is this account's and in the environment's region, or is not there yet.
+
+    Asked before Terraform, which says of a bucket elsewhere that S3 moved permanently.
+
+    Raises:
+        RefusedError: the bucket is another account's, or in another region.
+    """
+    _exists(target.client("s3"), target.settings.names)
+
+
 def _exists(s3: Any, names: Names) -> bool:
     """Is there a bucket of this account's? Asked first: in us-east-1 CreateBucket answers 200 for an own one."""
     try:
@@ -83,8 +94,11 @@ def _exists(s3: Any, names: Names) -> bool:
     region = found.get("BucketRegion") or names.region
     if region != names.region:
         raise RefusedError(
-            f"the bucket {names.state_bucket} is in {region}; environment {names.env} is in {names.region}",
-            f"Set aws.region to {region}, or move the state: aws s3 cp, then delete the bucket, then bootstrap again.",
+            f"the bucket of the state, {names.state_bucket}, is in {region}; environment {names.env} is in"
+            f" {names.region}",
+            f"The base was made in {region}: set aws.region of {names.env} to {region} again. To move instead, with"
+            f" that setting take down what is there (cv-factory --env {names.env} infra destroy --with-data) and delete the"
+            " bucket, then infra bootstrap with the new region; or give the factory in the new region another name.",
         )
     return True
 

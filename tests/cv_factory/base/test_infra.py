@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from moto.core.botocore_stubber import MockRawResponse
 
+from contracts import source
 from contracts.errors import FactoryError, RefusedError, UsageError
 from cv_factory.operations import infra
 from cv_factory.operations.base import templates
@@ -240,6 +243,17 @@ def test_a_mirror_of_the_providers_is_passed_on(
     assert all("-plugin-dir=/providers" in call for call in terraform())
 
 
+def test_ctrl_c_waits_for_terraform(tmp_path: Path) -> None:
+    """Both get the signal, as in a terminal; Terraform then has its state to write."""
+    log = tmp_path / "log"
+    script = f"trap 'sleep 1; echo written > {log}; exit 3' INT; kill -INT $PPID $$; sleep 30"
+    code = "import sys; from cv_factory.operations import infra\nsys.exit(infra._to_its_end(sys.argv[1:], {}, None))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "sh", "-c", script], cwd=source.root(), start_new_session=True, check=False
+    )
+    assert (done.returncode, log.read_text()) == (3, "written\n")
+
+
 def test_without_terraform_it_says_where_to_get_it(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +317,18 @@ def test_a_bucket_name_that_another_account_has_is_refused(target: Target, sessi
     with pytest.raises(RefusedError, match=f"{names.state_bucket} is another account's") as caught:
         run(target, "bootstrap")
     assert "change name in the settings file" in caught.value.hint
+
+
+@pytest.mark.parametrize("command", ["bootstrap", "plan", "apply", "destroy"])
+def test_a_state_bucket_in_another_region_is_named_with_both(target: Target, terraform: Any, command: str) -> None:
+    bucket = target.settings.names.state_bucket
+    there = boto3.client("s3", region_name="us-west-2")
+    there.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    with pytest.raises(RefusedError, match=f"{bucket}, is in us-west-2; environment local is in eu-west-1") as caught:
+        run(target, command, yes=True)
+    assert "set aws.region of local to us-west-2" in caught.value.hint and "infra bootstrap" in caught.value.hint
+    assert not terraform(), "Terraform would say that S3 moved permanently"
+    assert there.get_bucket_versioning(Bucket=bucket).get("Status") is None, "nothing of it was changed"
 
 
 def test_a_state_key_about_to_be_deleted_is_named(target: Target, session: Any) -> None:
