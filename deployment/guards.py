@@ -153,8 +153,16 @@ _Parts = tuple[str, dict[str, Any], tuple[int, int]]
 
 
 def _errors_5xx(settings: ReleaseSettings) -> _Parts:
-    metric = _plain(settings, _ENDPOINT_NAMESPACE, "Invocation5XXErrors") | {"Statistic": "Sum"}
-    return "more answers with status 5xx in a minute than the threshold", metric, (1, 1)
+    """Invocation5XXErrors counts answers only: a container that ends, or hangs, is seen in InvocationModelErrors."""
+    of = _dimensions(settings)
+    metrics = [
+        _math("MAX([FILL(answered, 0), FILL(failed, 0) - FILL(bad, 0)])"),
+        _metric("answered", _ENDPOINT_NAMESPACE, "Invocation5XXErrors", of, "Sum", 60),
+        _metric("failed", _ENDPOINT_NAMESPACE, "InvocationModelErrors", of, "Sum", 60),
+        _metric("bad", _ENDPOINT_NAMESPACE, "Invocation4XXErrors", of, "Sum", 60),
+    ]
+    about = "more requests in a minute have an answer with status 5xx, or none, than the threshold"
+    return about, {"Metrics": metrics}, (1, 1)
 
 
 def _share_4xx(settings: ReleaseSettings) -> _Parts:

@@ -15,6 +15,7 @@ from contracts.release import ReleaseSettings
 from deployment import guards, ledger, monitor, outcome, reject, rollback
 from deployment.reconcile import reconcile
 from local_sagemaker import filter_patterns
+from local_sagemaker.metrics.expressions import Series, parse
 from tests.deployment.plane import count_predictions
 
 ALL = {"errors_5xx": 5, "share_4xx": 0.5, "latency_p99_ms": 2000, "memory_percent": 90, "label_shift": 0.3}
@@ -65,9 +66,32 @@ def test_thresholds_are_in_the_units_of_cloudwatch(guarded: Any) -> None:
     found = {alarm.guard: alarm for alarm in guards.alarms(guarded)}
     assert found["latency_p99_ms"].threshold == 2_000_000  # microseconds
     assert found["latency_p99_ms"].request["ExtendedStatistic"] == "p99"
-    assert found["errors_5xx"].threshold == 5 and found["errors_5xx"].request["Statistic"] == "Sum"
+    assert found["errors_5xx"].threshold == 5
     assert found["memory_percent"].request["Namespace"] == "/aws/sagemaker/Endpoints"
     assert found["share_4xx"].request["Metrics"][0]["Expression"] == "IF(all >= 20, bad / all, 0)"
+
+
+@pytest.mark.parametrize(
+    ("answered", "failed", "bad", "errors"),
+    [
+        ({0: 0.0}, {0: 0.0}, {0: 0.0}, 0.0),
+        ({0: 4.0}, {0: 4.0}, {0: 0.0}, 4.0),
+        ({0: 0.0}, {0: 7.0}, {0: 7.0}, 0.0),  # what the clients did wrong
+        ({0: 0.0}, {0: 9.0}, {0: 2.0}, 7.0),  # containers that ended without an answer
+        ({0: 3.0}, {}, {0: 1.0}, 3.0),
+    ],
+)
+def test_requests_without_an_answer_are_errors(
+    guarded: Any, answered: Series, failed: Series, bad: Series, errors: float
+) -> None:
+    """Invocation5XXErrors has only what a container answered; one that ends on a request answers nothing."""
+    request = next(each for each in guards.alarms(guarded) if each.guard == "errors_5xx").request
+    expression, *metrics = request["Metrics"]
+    assert [each["MetricStat"]["Metric"]["MetricName"] for each in metrics] == [
+        "Invocation5XXErrors", "InvocationModelErrors", "Invocation4XXErrors",
+    ]  # fmt: skip
+    given = dict(zip((each["Id"] for each in metrics), (answered, failed, bad), strict=True))
+    assert parse(expression["Expression"]).compute(given, (0,), 60) == {0: errors}
 
 
 def test_many_labels_fit_into_one_alarm(guarded: Any) -> None:
