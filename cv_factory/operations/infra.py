@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -158,12 +159,11 @@ def _to_its_end(words: Sequence[str], environment: dict[str, str], output: int |
     Ctrl-C goes to every process of the terminal: Terraform then finishes what it is doing and writes its state, which
     takes longer than the quarter of a second after which ``subprocess.run`` kills what it waits for.
     """
-    with subprocess.Popen(words, env=environment, stdout=output) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which Terraform would inherit
+    try:
+        return subprocess.run(words, env=environment, stdout=output, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _prepare(target: Target, root: str, *, again: bool = False) -> tuple[list[str], dict[str, str]]:

@@ -96,9 +96,9 @@ def _exists(s3: Any, names: Names) -> bool:
         raise RefusedError(
             f"the bucket of the state, {names.state_bucket}, is in {region}; environment {names.env} is in"
             f" {names.region}",
-            f"The base was made in {region}: set aws.region of {names.env} to {region} again. To move instead, with"
-            f" that setting take down what is there (cv-factory --env {names.env} infra destroy --with-data) and delete the"
-            " bucket, then infra bootstrap with the new region; or give the factory in the new region another name.",
+            f"The base was made in {region}: set aws.region of {names.env} to {region} again. To move, with that"
+            f" setting take down what is there (cv-factory --env {names.env} infra destroy --with-data) and delete the"
+            " bucket; then infra bootstrap with the new region. Or give the factory in the new region another name.",
         )
     return True
 
