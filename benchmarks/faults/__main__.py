@@ -17,10 +17,10 @@ as after the undisturbed release, and the ledger has this one release, as succee
 over. A request of the load is lost that is not answered by 200 with the answer of either package; in the cases of the
 creation there is no load. The guard on labels is on, but the toy server logs no predictions, so nothing is usual to it.
 
-Every call of each release is struck: a write by each fault; a read, which is the same call in each strategy, by each
-fault in the default strategy and by one, in turn, in the others; an error after a read is one before it, and left out.
-``--quick`` takes a seeded sample: each operation that writes with each fault, each that reads once. ``--all`` strikes
-each call by each fault in each strategy.
+Every call of each release is struck: a write by each fault, a read by one. Reads are the same calls in each strategy,
+so the faults take turns: over the strategies each fault strikes each. An error after a read is one before it, and left
+out. ``--quick`` takes a seeded sample: each operation that writes with each fault, each that reads once. ``--all``
+strikes each call by each fault in each strategy.
 
 The last line is one JSON object: ``cases``, ``converged``, ``left_over``, ``lost_requests``, ``requests``, ``calls``
 (of the undisturbed releases) and ``struck`` (those that a case strikes), ``extra_runs_allowed``, ``seconds``.
@@ -100,7 +100,7 @@ def measure(
     for number, case in enumerate(chosen, 1):
         if case.strategy != strategy:
             strategy = case.strategy
-            world.use(cases.WHOLE if strategy == CREATION else strategy)
+            world.use(cases.STRATEGIES[0] if strategy == CREATION else strategy)
         if load is None and strategy != CREATION:
             releases.clean(strategy)  # the endpoint is there
             load = world.load()

@@ -17,8 +17,6 @@ from tests.deployment.checks.factory import answer
 #: The first release into an empty account, then the strategies of an update.
 CREATION = "creation"
 STRATEGIES = ("all-at-once", "canary", "linear", "rolling")
-#: The strategy that the settings have by default: here each fault strikes each call.
-WHOLE = "canary"
 #: Runs after which a release is given up.
 _MOST = 8
 #: Real seconds for what is on its way out when the release is closed: the processes of the old fleet.
@@ -83,17 +81,17 @@ def every(clean: Clean) -> Iterator[Case]:
 
 
 def whole(clean: Clean, turn: int) -> list[Case]:
-    """The cases of the whole measurement: every call is struck.
+    """The cases of the whole measurement: every call is struck, a write by each fault.
 
-    A write by each fault. A read, which is the same call whatever the strategy is, by each fault where the strategy is
-    the default one, else by one, in turn.
+    A read by one fault; ``turn`` is another number for each strategy: reads are the same calls in each, so over the
+    strategies each fault strikes each.
     """
-    found = []
-    for case in every(clean):
-        faults = [fault for fault in FAULTS if fault != AFTER]
-        if not reads(case.call) or clean.strategy == WHOLE or case.fault == faults[(case.number + turn) % len(faults)]:
-            found.append(case)
-    return found
+    of_reads = [fault for fault in FAULTS if fault != AFTER]
+    return [
+        case
+        for case in every(clean)
+        if not reads(case.call) or case.fault == of_reads[(case.number + turn) % len(of_reads)]
+    ]
 
 
 def sample(cleans: list[Clean], seed: int) -> list[Case]:
@@ -128,13 +126,13 @@ class Releases:
             AssertionError: it does not end well, so there is nothing to compare with.
         """
         world, things, runs = self.world, {}, ()  # type: World, dict[str, frozenset[str]], tuple[tuple[str, ...], ...]
-        world.use(WHOLE if strategy == CREATION else strategy)
+        world.use(STRATEGIES[0] if strategy == CREATION else strategy)
         for package in (self._next(), self._last or self.world.packages[1]):
             if strategy == CREATION:
                 world.take_down()
             since, made = world.now(), self._release(package, None)
             assert all(run.code == 0 for run in made), made
-            wrong, left = self._differences(package, since, None)
+            wrong, left = self.differences(package, since, None)
             assert not wrong and not left, (strategy, wrong, left)
             runs = tuple(run.calls for run in made)
             things[package.arn] = world.things()
@@ -152,7 +150,7 @@ class Releases:
         hit = made[case.run]
         assert case.number < len(hit.calls) and hit.calls[case.number] == case.call, (case, hit.calls)
         assert hit.struck or hit.code == -9, f"{case} was not struck: {hit}"
-        wrong, left = self._differences(package, since, clean.things[package.arn])
+        wrong, left = self.differences(package, since, clean.things[package.arn])
         wrong += [f"run {number + 1} failed: {run.error}" for number, run in enumerate(made)
                   if run.code and number != case.run]  # fmt: skip
         if len(made) > len(clean.runs) + 1:
@@ -180,7 +178,7 @@ class Releases:
             world.settle()
         return made
 
-    def _differences(
+    def differences(
         self, package: Package, since: float, healthy: frozenset[str] | None
     ) -> tuple[list[str], list[str]]:
         """What is wrong, and what is left over; ``healthy``: what there should be, None: nobody knows yet."""
@@ -215,7 +213,7 @@ class Releases:
         world.settle()
         package, since = self._next(), world.now()
         made = self._release(package, None)
-        wrong, left = self._differences(package, since, clean.things[package.arn])
+        wrong, left = self.differences(package, since, clean.things[package.arn])
         assert not wrong and not left, ("nothing can be measured any more", wrong, left, made[-1])
 
 

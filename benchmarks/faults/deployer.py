@@ -86,6 +86,7 @@ class Deployer:
         self._strike: Strike | None = None
         self._told = -1
         self._made = 0
+        handler._session.cache_clear()
         session: Any = handler._session()
         clients = {service: session.client(service) for service in _SERVICES}
         for client in clients.values():

@@ -265,6 +265,7 @@ def opened(folder: Path) -> Iterator[World]:
     (folder / "factory.yaml").write_text(SETTINGS)
     (folder / "server.py").write_text(SERVER)
     settings = load(folder / "factory.yaml", "local")
+    environment = dict(os.environ)
     os.environ |= {f"LOCAL_SAGEMAKER_HOSTING_{name}": "1" for name in ("PING_INTERVAL_SECONDS", "STOP_SECONDS")}
     server = control.start(folder / "state", settings.aws.account_id, settings.aws.region)
     try:
@@ -295,3 +296,5 @@ def opened(folder: Path) -> Iterator[World]:
         yield World(factory, deployer, (first, second), server.port, folder)
     finally:
         control.stop(folder / "state")
+        os.environ.clear()
+        os.environ |= environment
