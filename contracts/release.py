@@ -60,6 +60,8 @@ SETTINGS_VARIABLE = "CVF_SETTINGS_URI"
 CHECKS_KEY = "release/checks.json"
 #: What the golden requests on the temporary endpoint gave last, ``{"config", "report"}``.
 STAGING_KEY = "release/staging.json"
+#: What a person wants to see rolled out without guards and waits.
+AT_ONCE_KEY = "release/at-once.json"
 
 # Keys of a package's CustomerMetadataProperties (values are strings).
 META_BUNDLE_HASH = "bundle_hash"

@@ -21,15 +21,13 @@ from deployment.planner import Plan
 _ROUNDS = 10
 
 
-def act(
-    clients: Clients, settings: ReleaseSettings, wanted: Goal, status: str, *, retry: bool, at_once: bool
-) -> Outcome:
+def act(clients: Clients, settings: ReleaseSettings, wanted: Goal, status: str, *, retry: bool) -> Outcome:
     held = lease.take(clients.s3, settings, lease.RETRY if retry else lease.LOOK)
     if held is None:
         message = "another run is at work; it looks once more before it ends"
         return Plan(outcome.WAITING, message).answer(settings, wanted, status)
     try:
-        return _while_asked(clients, settings, held, retry=retry, at_once=at_once)
+        return _while_asked(clients, settings, held, retry=retry)
     except LeaseLost:
         message = "another run has taken over; it does what is due"
         return Plan(outcome.WAITING, message).answer(settings, wanted, status)
@@ -39,12 +37,12 @@ def act(
         raise
 
 
-def _while_asked(clients: Clients, settings: ReleaseSettings, held: Lease, *, retry: bool, at_once: bool) -> Outcome:
+def _while_asked(clients: Clients, settings: ReleaseSettings, held: Lease, *, retry: bool) -> Outcome:
     """Look and act under the lease, again while somebody asks for it; the answer is that of the last that acted."""
     answer: Outcome | None = None
     recheck, earlier, rejected = retry, (), ""  # type: bool, tuple[dict[str, str], ...], str
     for _ in range(_ROUNDS):
-        wanted, seen, plan = look(clients, settings, retry=retry, recheck=recheck, at_once=at_once)
+        wanted, seen, plan = look(clients, settings, retry=retry, recheck=recheck)
         if plan.actions:
             try:
                 answer = executor.execute(clients, settings, held, wanted, seen, plan)
@@ -62,7 +60,6 @@ def _while_asked(clients: Clients, settings: ReleaseSettings, held: Lease, *, re
         if not mark:
             return _with(answer, earlier, rejected)
         retry = recheck = mark == lease.RETRY
-        at_once = False
     held.give_back(anyway=True)
     return _with(answer or plan.answer(settings, wanted, seen.status), earlier, rejected)
 

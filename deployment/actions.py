@@ -7,6 +7,7 @@ from dataclasses import dataclass
 OPEN, CLOSE, FORGET = "open-release", "close-release", "forget-failure"
 CHECK, REFUSE, ASK, REJECT = "check-package", "refuse-release", "ask-golden-requests", "reject-package"
 TIDY_TRIAL = "remove-trial"
+FORGET_WISH = "forget-at-once"
 CREATE_MODEL, DELETE_MODEL = "create-model", "delete-model"
 CREATE_CONFIG, DELETE_CONFIG = "create-endpoint-config", "delete-endpoint-config"
 CREATE_ENDPOINT, UPDATE_ENDPOINT, DELETE_ENDPOINT = "create-endpoint", "update-endpoint", "delete-endpoint"

@@ -10,9 +10,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from contracts.release import ReleaseSettings
-from deployment import actions, aws, checked, checking, clock, ledger, log, observed, outcome, specs
+from deployment import actions, at_once, aws, checked, checking, clock, ledger, log, observed, outcome, specs
 from deployment import attempt as attempts
 from deployment.actions import Action
+from deployment.at_once import Wish
 from deployment.attempt import Attempt
 from deployment.clients import Clients
 from deployment.goal import Candidate, Goal
@@ -87,6 +88,7 @@ class _Executor:
             actions.ASK: self._ask,
             actions.REJECT: self.checks.reject,
             actions.TIDY_TRIAL: self.checks.tidy,
+            actions.FORGET_WISH: self._forget_wish,
             actions.CREATE_MODEL: self._create_model,
             actions.CREATE_CONFIG: self._create_config,
             actions.CREATE_ENDPOINT: self._create_endpoint,
@@ -150,6 +152,9 @@ class _Executor:
         )
         if resumed is None:
             attempts.write(self.clients.s3, self.settings, self.attempt)
+        if self.goal.at_once:
+            wish = Wish(self.goal.candidates[0].config_name, self.attempt.release_id)
+            at_once.write(self.clients.s3, self.settings, wish)
         ledger.append(
             self.clients.s3, self.settings, self.attempt.release_id, ledger.OPENED, self._facts(action, candidate)
         )
@@ -197,6 +202,7 @@ class _Executor:
                 "golden": current.golden.to_json() if current.golden else None,
             },
         )
+        self._fulfil(current, action)
         level = logging.ERROR if action.value == ledger.FAILED else logging.INFO
         log.event(
             "release-closed", level=level, release_id=current.release_id, state=action.value, reason=action.reason
@@ -234,6 +240,18 @@ class _Executor:
     def _forget(self, action: Action) -> None:
         attempts.remove(self.clients.s3, self.settings)
         self.attempt = None
+
+    def _fulfil(self, current: Attempt, closing: Action) -> None:
+        """The release that a person wanted at once is closed. One that had no machine goes on with another type."""
+        wish = at_once.read(self.clients.s3, self.settings)
+        if wish is None or (closing.value == ledger.FAILED and is_capacity(closing.reason)):
+            return
+        served = closing.value == ledger.SUCCEEDED and wish.endpoint_config == current.endpoint_config
+        if served or wish.release_id == current.release_id:
+            at_once.forget(self.clients.s3, self.settings)
+
+    def _forget_wish(self, action: Action) -> None:
+        at_once.forget(self.clients.s3, self.settings)
 
     def _started(self) -> None:
         if self.attempt is None:

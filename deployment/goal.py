@@ -43,6 +43,7 @@ class Goal:
         note: why a pin was not followed.
         candidates: the settings' instance type first, then the fallback types in their order. Empty without a package.
         rollout: the settings by which an update moves the traffic: the release's own, or without guards and waits.
+        at_once: whether it is without them.
         alarms: of the guards that are on, all but the one on labels: that one is made for each update.
         labels: whether the guard on labels is on.
         filters: the metric filters that the guards need.
@@ -55,6 +56,7 @@ class Goal:
     note: str
     candidates: tuple[Candidate, ...]
     rollout: ReleaseSettings
+    at_once: bool = False
     alarms: tuple[Alarm, ...] = ()
     labels: bool = False
     filters: tuple[Filter, ...] = ()
@@ -93,6 +95,7 @@ def of(desired: Desired, settings: ReleaseSettings, *, at_once: bool = False) ->
         note=desired.note,
         candidates=candidates,
         rollout=now if at_once else settings,
+        at_once=at_once,
         alarms=guards.alarms(settings),
         labels=release.LABEL_SHIFT in settings.guards,
         filters=guards.filters(settings),

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from contracts.release import ReleaseSettings
 from deployment import attempt, aws, monitor, scaling, specs
+from deployment.at_once import Wish
 from deployment.attempt import Attempt
 from deployment.checked import Before
 from deployment.monitor import Monitor
@@ -50,6 +51,7 @@ class Observed:
         monitor: its alarms, metric filters and log group.
         scaling: None: it is not scaled.
         before: what the checks have found of what is desired; None: they have not been made.
+        wish: what a person wants at once; None: nothing, or nothing is rolled out now.
         trial: whether an endpoint of a trial, or its configuration, may be there.
     """
 
@@ -61,6 +63,7 @@ class Observed:
     monitor: Monitor = field(default_factory=Monitor)
     scaling: Scaling | None = None
     before: Before | None = None
+    wish: Wish | None = None
     trial: bool = False
 
     @property

@@ -24,6 +24,7 @@ from deployment.actions import (
     DELETE_ENDPOINT,
     DELETE_MODEL,
     FORGET,
+    FORGET_WISH,
     OPEN,
     REFUSE,
     REJECT,
@@ -149,6 +150,9 @@ def plan(goal: Goal, seen: Observed, *, retry: bool = False, recheck: bool = Fal
         closing.append(Action(CLOSE, seen.attempt.release_id, ended.reason, ended.state))
     planner = _Planner(goal, seen, ended, retry=retry, recheck=recheck)
     found = planner.after_the_shift() or planner.plan(closing)
+    if seen.wish is not None and goal.serving(seen.wish.endpoint_config) is None:
+        stale = Action(FORGET_WISH, seen.wish.endpoint_config, "what was wanted at once is not desired any more")
+        found = replace(found, actions=(stale, *found.actions))
     if not seen.trial or seen.status in CHANGING or any(action.kind == CHECK for action in found.actions):
         return found
     return replace(found, actions=(*found.actions, Action(TIDY_TRIAL, "", "no package is being tried")))
@@ -260,10 +264,11 @@ class _Planner:
             actions += watching.before_update(self.goal, self.seen)
         actions.append(Action(kind, chosen.config_name, why))
         fallback = f" on {chosen.instance_type}, as {', '.join(tried)} had no capacity" if tried else ""
+        warned = self.seen.before.report.warnings if self.seen.before else ""
         if kind == CREATE_ENDPOINT:
-            message = f"the endpoint is being created with {label}{fallback}"
+            message = f"the endpoint is being created with {label}{fallback}{warned}"
             return Plan(outcome.CREATED, message, tuple(actions), chosen, "Creating", tried)
-        message = f"the endpoint is being updated to {label} ({self.goal.strategy}){fallback}"
+        message = f"the endpoint is being updated to {label} ({self.goal.strategy}){fallback}{warned}"
         return Plan(outcome.UPDATED, message, tuple(actions), chosen, "Updating", tried)
 
     def _unchecked(self) -> Plan | None:

@@ -11,7 +11,9 @@ import logging
 from typing import Protocol
 
 from contracts.release import ReleaseSettings
-from deployment import log
+from deployment import at_once as wishes
+from deployment import log, outcome
+from deployment.at_once import Wish
 from deployment.aws import Session
 from deployment.clients import Clients
 from deployment.looking import look
@@ -34,19 +36,21 @@ def reconcile(session: Session, settings: ReleaseSettings, *, retry: bool = Fals
 
     Args:
         retry: a person asks for it, so a roll-out that failed before is tried again.
-        at_once: an update that this run starts has neither guards nor waits.
+        at_once: what is desired now is rolled out with neither guards nor waits, by this run or a later one.
 
     Raises:
         ClientError: a call was refused; the next run goes on from there.
     """
     clients = Clients(session)
-    wanted, seen, plan = look(clients, settings, retry=retry, recheck=retry, at_once=at_once)
+    wanted, seen, plan = look(clients, settings, retry=retry, recheck=retry)
+    if at_once and wanted.candidates and plan.result != outcome.SERVING:
+        wishes.write(clients.s3, settings, Wish(wanted.candidates[0].config_name))
     if plan.actions:
         # What the plan says is not done: it is made again under the lease.
         # Most runs only look, and a cold start compiles what it imports: the actions and the checks are half of it all.
         from deployment import acting
 
-        result = acting.act(clients, settings, wanted, seen.status, retry=retry, at_once=at_once)
+        result = acting.act(clients, settings, wanted, seen.status, retry=retry)
     else:
         result = plan.answer(settings, wanted, seen.status)
     level = logging.INFO if result.ok else logging.ERROR

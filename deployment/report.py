@@ -16,12 +16,14 @@ class Finding:
         ok: is it as it has to be?
         detail: what was seen and, where it is not ok, what would be right and what to run next.
         pending: it is not ok yet, and AWS is still at work: look again later.
+        warning: it stops nothing, and a person should know it.
     """
 
     id: str
     ok: bool
     detail: str
     pending: bool = False
+    warning: bool = False
 
     @property
     def failed(self) -> bool:
@@ -56,7 +58,13 @@ class Report:
         ):
             if chosen:
                 return "; ".join(f"{finding.id}: {finding.detail}" for finding in chosen)
-        return f"all {len(self.findings)} checks hold"
+        return f"all {len(self.findings)} checks hold{self.warnings}"
+
+    @property
+    def warnings(self) -> str:
+        """What a person should know although it stops nothing, to be put behind a sentence; empty where all is well."""
+        told = "; ".join(f"{finding.id}: {finding.detail}" for finding in self.findings if finding.warning)
+        return f" (warning: {told})" if told else ""
 
     def to_json(self) -> dict[str, Any]:
         state = "ok" if self.ok else "failed" if self.failed else "pending"
