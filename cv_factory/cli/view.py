@@ -64,7 +64,9 @@ def table(execution: Execution, *, waiting: bool, last_lines: Mapping[str, str] 
 
 
 def release(found: Release) -> str:
-    """A release on one line: when, what, how it ended, who approved it."""
+    """A release on one line: when, what, how it ended, who approved it, and what its checks warned of."""
+    from deployment.report import Report
+
     facts = found.facts
     when = next(iter(found.states.values()), "")
     by = f", approved by {facts['approved_by']}" if facts.get("approved_by") else ""
@@ -72,7 +74,8 @@ def release(found: Release) -> str:
     instead = f" ({missed} had no capacity)" if missed else ""
     why = f": {found.reason}" if found.reason else ""
     what = f"version {facts.get('version', '?')}, {facts.get('strategy', '?')} on {facts.get('instance_type', '?')}"
-    return f"  {when}  {found.state:<10} {what}{instead}{by}{why}"
+    checked = Report.read(facts.get("checks"))
+    return f"  {when}  {found.state:<10} {what}{instead}{by}{why}{checked.warnings if checked else ''}"
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from contracts.errors import ContractError
 from contracts.release import ImageSignature, ReleaseSettings
 from deployment import aws
 from deployment.aws import Session
-from deployment.checks import registry
-from deployment.checks.registry import DIGEST, Image
+from deployment.checks import registry, served
+from deployment.checks.registry import DIGEST, Image, Scan
 from deployment.packages import Package
 from deployment.report import Finding
 
@@ -53,7 +53,7 @@ def check(session: Session, settings: ReleaseSettings, package: Package) -> Iter
         yield _platform(session, settings, name, found)
         yield _signature(session.client("kms"), session.client("s3"), settings, name, found)
         if settings.scan_severity != NO_SCAN:
-            yield _scan(session, settings, name, found)
+            yield _scanned(session, settings, package, name, found)
 
 
 def _find(session: Session, settings: ReleaseSettings, repository: str, reference: str, digest: str) -> Image | str:
@@ -113,8 +113,21 @@ def _signature(kms: KMSClient, s3: S3Client, settings: ReleaseSettings, name: st
     return Finding(finding, valid, f"signed by {names.signing_key_alias}" if valid else f"{uri} is invalid. {unsigned}")
 
 
-def _scan(session: Session, settings: ReleaseSettings, name: str, image: Image) -> Finding:
-    finding, found = f"{name}.scan", registry.scan(session.client("ecr"), settings.account_id, image)
+def _scanned(session: Session, settings: ReleaseSettings, package: Package, name: str, image: Image) -> Finding:
+    """What the scan says; a warning where the package was served with this very image before."""
+    scan = registry.scan(session.client("ecr"), settings.account_id, image)
+    found = _scan(settings, name, image, scan)
+    if found.ok or not scan.status:
+        return found
+    before = served.release_with(session.client("s3"), settings, package, name, image.digest)
+    if not before:
+        return found
+    detail = f"{found.detail}. Not refused: the scan held when it was served before (release {before})"
+    return Finding(found.id, True, detail, warning=True)
+
+
+def _scan(settings: ReleaseSettings, name: str, image: Image, found: Scan) -> Finding:
+    finding = f"{name}.scan"
     again = f"aws ecr start-image-scan --repository-name {image.repository} --image-id imageDigest={image.digest}"
     if not found.status:
         return Finding(finding, False, f"the image was never scanned. Scan it: {again}")

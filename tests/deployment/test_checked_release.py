@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from contracts.release import ATTEMPT_KEY
+from cv_factory.cli import view
 from deployment import deploy, lease, ledger, outcome
 from deployment.checked import Before
 from deployment.ledger import Release
 from deployment.reconcile import reconcile
+from deployment.report import Finding, Report
 from tests.deployment.plane import Killed, report
 from tests.deployment.test_reconcile import objects, settled
 
@@ -55,6 +57,15 @@ def test_a_finding_refuses_the_release_and_a_person_tries_again(
     plane.settle()
     assert settled(session, settings, plane).action == outcome.SERVING
     assert plane.served_package() == arn
+
+
+def test_a_warning_of_the_checks_is_told_and_stops_nothing(session: Any, settings: Any, plane: Any) -> None:
+    arn = plane.register("b" * 64, "Approved")
+    plane.checked[arn] = Report((Finding("inference.scan", True, "1 CRITICAL", warning=True),))
+    assert reconcile(session, settings).message.endswith("(warning: inference.scan: 1 CRITICAL)")
+    (told,) = releases(session, settings)
+    assert told.facts["checks"]["findings"][0]["warning"]
+    assert view.release(told).endswith("(warning: inference.scan: 1 CRITICAL)")
 
 
 def test_an_archive_that_changes_after_its_checks_is_checked_again(session: Any, settings: Any, plane: Any) -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from contracts import release
+from contracts.release import CHECKS_KEY
 from cv_factory.operations.approving import identity, rules
 from cv_factory.operations.approving.evidence import Evidence, gather
 from cv_factory.operations.approving.identity import Identity
 from cv_factory.operations.approving.rules import Refusal
-from deployment import aws, packages
+from deployment import aws, checked, packages
 from deployment.packages import Package
 
 if TYPE_CHECKING:
@@ -179,6 +180,9 @@ def _notes(target: Target, package: Package, found: Evidence) -> list[str]:
             )
     if package.approval == packages.REJECTED:
         notes.append(f"it was rejected{f': {package.reason}' if package.reason else ''}")
+    known = checked.Before.from_json(aws.read_json(target.client("s3"), target.settings.names.artifacts(CHECKS_KEY)))
+    if known is not None and known.package_arn == package.arn and known.report.warnings:
+        notes.append(f"when it was checked last, {known.report.message}")
     if target.settings.release.four_eyes == "never":
         notes.append("release.four_eyes is never: whoever started the execution may approve its model")
     return notes
