@@ -113,7 +113,7 @@ def approved(place: Place, arn: str, serves: str, file: Path, found: Found) -> l
     steps = _Steps(place, file)
     for _ in range(WARM_UP):
         steps.one()
-    approved_at = time.time() + place.offset
+    approved_at = place.now()
     place.made.client("sagemaker").update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
     stages: list[Stage] = []
     for number in range(_MOST):
@@ -122,7 +122,7 @@ def approved(place: Place, arn: str, serves: str, file: Path, found: Found) -> l
         now = place.described()
         share = _share(now, serves)
         if share is not None and (not stages or stages[-1].share != share[0]):
-            stages.append(Stage(share[1] - place.offset if share[1] else steps.moved, share[0]))
+            stages.append(Stage(place.at(share[1]) if share[1] else steps.moved, share[0]))
         told = next((one for one in place.releases() if one.facts["package_arn"] == arn), None)
         say(
             f"{found.strategy}, {found.kind}: step {number}, {now['EndpointStatus']}, "

@@ -80,10 +80,10 @@ def shares(reads: Sequence[Read], bad: str, stages: Sequence[Stage]) -> list[Sha
 def lost_on_good(asked: Sequence[Asked], reads: Sequence[Read], bad: str) -> list[Asked]:
     """The requests that failed although the good model should have answered them.
 
-    A failed request is the bad model's if a container of it has read it; or if a container of it ended while the
-    request was under way to a container that broke off; or if no container was there for it (no ``ModelError``) while
-    the bad one had all of the traffic: the last request that was read before, and the first one after it was sent, were
-    not both... see :func:`_all_was_bad`.
+    A failed request is the bad model's if a container of it has read it; if it broke off (``ModelError``) unread, and a
+    container of it ended meanwhile; or if nobody was there for it and the last request that was read before it was
+    sent was the bad model's. That is so while the bad one has all of the traffic. While it has a part of it the old
+    fleet takes what the new one cannot, so that a request that finds nobody would be lost there.
     """
     by_id = {one.id: one for one in reads}
     deaths = [one.at for one in reads if one.died and one.who == bad]

@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,8 @@ class Place:
     made: Factory
     folder: Path
     url: str
-    offset: float = 0.0
+    #: (this machine's time, how far the server's clock is ahead from then on), newest last.
+    moves: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
 
     @property
     def journal(self) -> Path:
@@ -66,11 +67,16 @@ class Place:
 
     def now(self) -> float:
         """The server's clock, seconds since the epoch."""
-        return time.time() + self.offset
+        return time.time() + self.moves[-1][1]
 
     def advance(self, seconds: float) -> None:
+        before = time.time()
         _admin(self.url, "POST", "clock", {"advance": seconds})
-        self.offset += seconds
+        self.moves.append((before, self.moves[-1][1] + seconds))
+
+    def at(self, moment: float) -> float:
+        """This machine's time of a moment on the server's clock."""
+        return moment - next(ahead for since, ahead in reversed(self.moves) if moment >= since + ahead)
 
     def package(self, behaviour: Behaviour) -> Package:
         """A package that waits for its approval."""
