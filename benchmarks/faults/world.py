@@ -29,6 +29,7 @@ from deployment import guards, lease, ledger, outcome, releases, scaling
 from deployment.aws import read_settings
 from deployment.outcome import Outcome
 from deployment.packages import Package
+from deployment.planner import CHANGING
 from local_sagemaker import control
 from tests.deployment.checks.factory import IMAGES, SERVER, Calls, Factory, answer, golden, table
 
@@ -45,7 +46,6 @@ INSTANCES = 2
 SHARES = (0.91, 0.92)
 #: What Application Auto Scaling's own alarms have in their names.
 _BY_CHANCE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 #: Seconds that an endpoint may take to settle: a bound for a bug, not a measure.
 _LONGEST = 120.0
 
@@ -147,7 +147,7 @@ class World:
         def steady() -> bool:
             nonlocal found
             found = self.described()
-            if found is None or found["EndpointStatus"] not in _CHANGING:
+            if found is None or found["EndpointStatus"] not in CHANGING:
                 return True
             if _bakes(found):
                 self.advance(60)
