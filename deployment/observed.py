@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
 
     from deployment.clients import Clients
+
+
+_T = TypeVar("_T")
+#: What is read by calls that only who changes the endpoint needs: names of its parts.
+MODELS, MONITOR, SCALING = "models", "monitor", "scaling"
+PARTS = (MODELS, MONITOR, SCALING)
+
+
+class Part(Protocol):
+    """Reads one of :data:`PARTS`, or answers with ``nothing``."""
+
+    def __call__(self, name: str, read: Callable[[], _T], nothing: _T, /) -> _T: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +84,29 @@ class Observed:
         return self.endpoint.status if self.endpoint else ""
 
 
-def observe(clients: Clients, settings: ReleaseSettings) -> Observed:
-    """Look at the endpoint first: what is listed after it is never older than it."""
+def all_of_it(_: str, read: Callable[[], _T], __: _T) -> _T:
+    """Reads a part of what is there; a call that is refused ends the run."""
+    return read()
+
+
+def observe(clients: Clients, settings: ReleaseSettings, part: Part = all_of_it) -> Observed:
+    """Look at the endpoint first: what is listed after it is never older than it.
+
+    Args:
+        part: how one of :data:`PARTS` is read; who may not read it gets what is given as nothing.
+    """
     found = endpoint(clients.sagemaker, settings)
     noted = attempt.read(clients.s3, settings)
-    configs = _names(clients.sagemaker, settings, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName")
-    models = _names(clients.sagemaker, settings, "list_models", "Models", "ModelName")
+    nothing: tuple[list[str], list[str]] = ([], [])
+    configs, models = part(MODELS, lambda: _models(clients.sagemaker, settings), nothing)
     return Observed(
         endpoint=found,
         attempt=noted,
         configs=frozenset(name for name in configs if specs.is_ours(name, settings)),
         models=frozenset(name for name in models if specs.is_ours(name, settings)),
         ours=found is None or specs.is_ours(found.config, settings),
-        monitor=monitor.look(clients, settings),
-        scaling=scaling.look(clients.scaling, settings),
+        monitor=part(MONITOR, lambda: monitor.look(clients, settings), Monitor()),
+        scaling=part(SCALING, lambda: scaling.look(clients.scaling, settings), None),
         trial=any(specs.is_trial(name, settings) for name in configs),
     )
 
@@ -105,6 +127,12 @@ def endpoint(sagemaker: SageMakerClient, settings: ReleaseSettings) -> Endpoint 
         modified=modified.isoformat() if modified else "",
         pending=found.get("PendingDeploymentSummary", {}).get("EndpointConfigName", ""),
     )
+
+
+def _models(sagemaker: SageMakerClient, settings: ReleaseSettings) -> tuple[list[str], list[str]]:
+    """Names of endpoint configurations, and of models."""
+    configs = _names(sagemaker, settings, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName")
+    return configs, _names(sagemaker, settings, "list_models", "Models", "ModelName")
 
 
 def _names(sagemaker: SageMakerClient, settings: ReleaseSettings, operation: str, key: str, field: str) -> list[str]:

@@ -14,9 +14,9 @@ def register(root: typer.Typer) -> None:
 
 def plan(cli: Cli) -> None:
     """What the deployer would do now: each action of the release with its reason. Changes nothing."""
-    from cv_factory.operations import release
+    from cv_factory.operations import due
 
-    found = release.plan(cli.target)
+    found = due.plan(cli.target)
     if cli.json:
         cli.screen.document({"release": found.to_json()})
         return
@@ -31,6 +31,12 @@ def plan(cli: Cli) -> None:
         cli.screen.say(f"  release {noted.release_id}: {noted.state}")
     for number, action in enumerate(found.plan.actions, start=1):
         cli.screen.say(f"  {number}. {action.kind} {action.name}: {action.reason}".rstrip())
-    cli.screen.say(f"  {'then' if found.plan.actions else 'nothing to do'}: {found.plan.message}")
+    for part in found.not_readable:
+        cli.screen.say(
+            f"  {part.title}: not readable with this role, and what is due there is not known to it: needs"
+            f" {', '.join(part.needs)}"
+        )
+    idle = "nothing else to do" if found.not_readable else "nothing to do"
+    cli.screen.say(f"  {'then' if found.plan.actions else idle}: {found.plan.message}")
     if found.plan.actions:
         cli.screen.say(f"The deployer does this by itself at its next event. Now: {again(cli, 'deploy')}")

@@ -12,14 +12,10 @@ import deployment
 from contracts.errors import FactoryError
 from contracts.names import SETTINGS_KEY
 from contracts.release import AT_ONCE, CHECKS_KEY, RETRY, ReleaseSettings
-from deployment import attempt, aws, checked, ledger, looking, packages, specs
-from deployment.clients import Clients
-from deployment.goal import Goal
+from deployment import attempt, aws, checked, ledger, packages, specs
 from deployment.ledger import Release
-from deployment.observed import Observed
 from deployment.outcome import Outcome
 from deployment.packages import Package
-from deployment.planner import Plan
 from deployment.reconcile import Act
 
 if TYPE_CHECKING:
@@ -134,34 +130,6 @@ def releases(target: Target, most: int | None = None) -> list[Release]:
         return list(ledger.releases(s3, settings_of(target), most))
     except s3.exceptions.NoSuchBucket:
         return []
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What is desired, what is there, and what is due."""
-
-    goal: Goal
-    seen: Observed
-    plan: Plan
-
-    def to_json(self) -> dict[str, Any]:
-        package, endpoint, noted = self.goal.package, self.seen.endpoint, self.seen.attempt
-        return {
-            "desired": {"model_package_arn": package.arn, "version": package.version} if package else None,
-            "pinned": self.goal.pinned,
-            "endpoint": {"status": endpoint.status, "endpoint_config": endpoint.config} if endpoint else None,
-            "open_release": noted.to_json() if noted else None,
-            **self.plan.to_json(),
-        }
-
-
-def plan(target: Target) -> Planned:
-    """What the deployer would do now. Changes nothing.
-
-    Raises:
-        ContractError: the base is not there.
-    """
-    return Planned(*looking.look(Clients(target.session), settings_of(target)))
 
 
 def wait_until_served(target: Target, arn: str, changed: Callable[[Serving], None]) -> Serving:

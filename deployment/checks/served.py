@@ -1,8 +1,8 @@
 """What was served here before: a package whose release succeeded on this endpoint, with these very images.
 
 An image's scan goes on after its release, and one day it may find something, or expire. A roll-back to that image is
-not refused for this (docs/decisions/0011-releases.md): it was scanned when it was released, and an emergency is not the time to
-learn otherwise.
+not refused for this: it was scanned when it was released, and an emergency is not the time to learn otherwise
+(docs/decisions/0011-releases.md).
 """
 
 from __future__ import annotations

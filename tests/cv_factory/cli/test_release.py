@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+import urllib3
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 
 import deployment
 from contracts import settings
@@ -104,3 +110,33 @@ def test_what_was_released_is_listed_newest_first(
 def test_without_its_base_plan_says_what_to_apply(aws: Cloud, call: Call) -> None:
     answer = call("--env", "dev", "plan")
     assert answer.code == 1 and "cv-factory infra apply" in answer.err
+
+
+def test_plan_says_which_parts_a_role_may_not_read(
+    aws: Cloud, call: Call, approved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release owner's role; tests/deployment/checks/test_owner.py has the role itself."""
+
+    def refuse(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        body = b'{"__type": "AccessDeniedException", "message": "no"}'
+        return AWSResponse(
+            request.url, 400, HTTPHeaders(), urllib3.HTTPResponse(io.BytesIO(body), preload_content=False)
+        )
+
+    class Owner(boto3.Session):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            for call in ("sagemaker.ListModels", "application-autoscaling.DescribeScalableTargets"):
+                self.events.register(f"before-send.{call}", refuse)
+
+    monkeypatch.setattr(boto3, "Session", Owner)
+    answer = call("--env", "dev", "plan")
+    text = " ".join(answer.out.split())
+    assert answer.code == 0, answer.err
+    assert "models and endpoint configurations: not readable with this role" in text
+    assert "needs sagemaker:ListModels, sagemaker:ListEndpointConfigs" in text
+    assert "autoscaling: not readable" in text and "log group: not readable" not in text
+    assert "check-package arn:" in text and text.count("then: version 1 is being checked") == 1
+    found = call("--env", "dev", "plan", "--json").document["release"]
+    assert [each["part"] for each in found["not_readable"]] == ["models and endpoint configurations", "autoscaling"]
+    assert found["result"] == "waiting"
