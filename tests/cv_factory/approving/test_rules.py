@@ -13,6 +13,8 @@ from contracts import release
 from contracts.errors import RefusedError
 from contracts.s3uri import S3Uri
 from cv_factory.operations import approving
+from deployment.checked import Before
+from deployment.report import Finding, Report
 from tests.cv_factory.approving.conftest import Place
 from tests.cv_factory.planting import ANN, Planted, plant
 
@@ -162,3 +164,11 @@ def test_a_rejected_package_says_why_it_was_rejected(place: Place) -> None:
     review = approving.find(place.target, str(planted.version))
     assert "it was rejected: misses cracks" in review.notes
     assert approving.approve(place.target, review, "").before == "Rejected"
+
+
+def test_what_the_checks_warned_of_is_told(place: Place) -> None:
+    planted = plant(place.target, "one")
+    found = Report((Finding("inference.scan", True, "1 CRITICAL", warning=True),))
+    put(place, release.CHECKS_KEY, json.dumps(Before("k", planted.arn, found).to_json()).encode())
+    (note,) = approving.find(place.target, str(planted.version)).notes
+    assert note.endswith("(warning: inference.scan: 1 CRITICAL)")
