@@ -10,7 +10,9 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
+from moto.core.botocore_stubber import MockRawResponse
 
 from contracts.errors import FactoryError
 from cv_factory.operations.base import adoption, leftovers, templates
@@ -130,6 +132,15 @@ def test_a_bucket_without_tags_is_ours_only_if_it_is_empty(target: Target, adopt
             adopt(plan)
     else:
         assert bucket in adopt(plan)[0]["a"]
+
+
+def test_a_bucket_of_another_owner_is_named(target: Target, adopt: Adopt) -> None:
+    """As AWS answers; moto lets every account see every bucket."""
+    answer = AWSResponse("https://s3", 403, {}, MockRawResponse(b""))
+    target.client("s3").meta.events.register("before-send.s3.HeadBucket", lambda **_: answer)
+    with pytest.raises(FactoryError, match="the bucket photos is another account's") as caught:
+        adopt({"a": ("aws_s3_bucket", {"bucket": "photos"})})
+    assert "change name" in caught.value.hint
 
 
 def test_a_bucket_elsewhere_is_named_with_both_regions(target: Target, adopt: Adopt) -> None:
