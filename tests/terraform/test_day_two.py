@@ -108,7 +108,7 @@ def interrupted(stack: Stack, root: str) -> None:
     """Begin an apply and interrupt it, as Ctrl-C and a cancelled workflow do, once something of it is made.
 
     Terraform then finishes what it is doing, writes its state and gives its lock back. After SIGKILL it cannot: see
-    test_accounts.py for the lock that stays, docs/platform-engineer.md for what the state has forgotten.
+    test_accounts.py for the lock that stays, test_killed.py for what the state has forgotten.
     """
     assert stack.terraform(root, "init") == 0
     process = subprocess.Popen(

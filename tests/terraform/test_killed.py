@@ -23,7 +23,7 @@ from tests.terraform.conftest import FACTORY_YAML, Stack, start
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 #: Root, and how many resources are made when Terraform is killed there.
-MOMENTS = (("data", 3), ("factory", 2), ("factory", 60))
+MOMENTS = (("data", 3), ("factory", 88))
 
 #: A Terraform that is killed with its providers once an apply in ``$KILL_ROOT`` has made ``$KILL_AFTER`` resources.
 KILLED = """#!{python}
