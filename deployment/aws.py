@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from botocore.exceptions import ClientError
@@ -148,6 +148,20 @@ def read_settings(session: Session, uri: S3Uri) -> ReleaseSettings:
             f"{uri} is missing", "The base has not been applied: cv-factory infra apply, or cv-factory local up."
         )
     return ReleaseSettings.from_json(value)
+
+
+def pages(call: Callable[..., Mapping[str, Any]], **request: Any) -> Iterator[Mapping[str, Any]]:
+    """The pages of a list of SageMaker's, 100 items each.
+
+    As boto3's paginator gives them; making that one reads what every service can page, on each cold start.
+    """
+    request["MaxResults"] = 100
+    while True:
+        page = call(**request)
+        yield page
+        if not page.get("NextToken"):
+            return
+        request["NextToken"] = page["NextToken"]
 
 
 def made(create: Callable[[], object]) -> bool:

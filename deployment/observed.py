@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -131,12 +131,10 @@ def endpoint(sagemaker: SageMakerClient, settings: ReleaseSettings) -> Endpoint 
 
 def _models(sagemaker: SageMakerClient, settings: ReleaseSettings) -> tuple[list[str], list[str]]:
     """Names of endpoint configurations, and of models."""
-    configs = _names(sagemaker, settings, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName")
-    return configs, _names(sagemaker, settings, "list_models", "Models", "ModelName")
+    configs = _names(sagemaker.list_endpoint_configs, settings, "EndpointConfigs", "EndpointConfigName")
+    return configs, _names(sagemaker.list_models, settings, "Models", "ModelName")
 
 
-def _names(sagemaker: SageMakerClient, settings: ReleaseSettings, operation: str, key: str, field: str) -> list[str]:
-    pages = sagemaker.get_paginator(operation).paginate(  # type: ignore[call-overload]
-        NameContains=f"{settings.names.prefix}-", PaginationConfig={"PageSize": 100}
-    )
+def _names(call: Callable[..., Mapping[str, Any]], settings: ReleaseSettings, key: str, field: str) -> list[str]:
+    pages = aws.pages(call, NameContains=f"{settings.names.prefix}-")
     return [item[field] for page in pages for item in page[key]]

@@ -121,8 +121,7 @@ def versions(sagemaker: SageMakerClient, group: str, approval: Approval | None =
     request: dict[str, Any] = {"ModelPackageGroupName": group, "SortBy": "CreationTime", "SortOrder": "Descending"}
     if approval:
         request["ModelApprovalStatus"] = approval
-    pages = sagemaker.get_paginator("list_model_packages").paginate(**request, PaginationConfig={"PageSize": 100})
-    for page in pages:
+    for page in aws.pages(sagemaker.list_model_packages, **request):
         for summary in page["ModelPackageSummaryList"]:
             if approval is None or summary.get("ModelPackageStatus") == COMPLETED:
                 found.append((int(summary.get("ModelPackageVersion", 0)), summary["ModelPackageArn"]))
