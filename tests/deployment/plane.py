@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
 
 from contracts.names import Names
 from contracts.release import META_BUNDLE_HASH, ReleaseSettings
@@ -24,6 +25,10 @@ from deployment.checks import Finding, Report
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 NAMES = Names("widgets", "dev", ACCOUNT, REGION)
+
+
+#: The code of an error whose call took effect.
+LOST = "InternalFailure"
 
 
 def report(name: str, problem: str = "", *, pending: bool = False) -> Report:
@@ -59,6 +64,12 @@ class ControlPlane:
         self.clock = 1_700_000_000.0
         self.before: dict[str, Callable[[], None]] = {}
         """Operation -> what happens once, just before it: another process's work."""
+        self.approved: set[str] = set()
+        """Packages that are, or once were, Approved."""
+        self.asked: list[str] = []
+        """Configurations that the endpoint was created with or updated to, in order."""
+        self.served: list[str] = []
+        """Configurations that the endpoint has served, in order."""
 
     # --- what the tests do --------------------------------------------------------------------------------------------
 
@@ -81,10 +92,16 @@ class ControlPlane:
             "CustomerMetadataProperties": {META_BUNDLE_HASH: bundle},
             **more,
         }
+        self._note(arn)
         return arn
 
     def set(self, arn: str, approval: str) -> None:
         self.packages[arn]["ModelApprovalStatus"] = approval
+        self._note(arn)
+
+    def _note(self, arn: str) -> None:
+        if self.packages[arn]["ModelApprovalStatus"] == "Approved":
+            self.approved.add(arn)
 
     def settle(self, *, ok: bool = True) -> None:
         """An hour passes: the change that is under way ends, well or badly."""
@@ -93,13 +110,16 @@ class ControlPlane:
             match endpoint["EndpointStatus"]:
                 case "Creating":
                     endpoint["EndpointStatus"] = "InService" if ok else "Failed"
-                    if not ok:
+                    if ok:
+                        self.served.append(endpoint["EndpointConfigName"])
+                    else:
                         endpoint["FailureReason"] = "The container did not pass the ping health check."
                 case "Updating" | "RollingBack":
                     pending = endpoint.pop("PendingDeploymentSummary")["EndpointConfigName"]
                     endpoint["EndpointStatus"] = "InService"
                     if ok:
                         endpoint["EndpointConfigName"] = pending
+                        self.served.append(pending)
                 case "Deleting":
                     del self.endpoints[name]
 
@@ -139,6 +159,7 @@ class ControlPlane:
     def _update_model_package(self, request: dict[str, Any]) -> dict[str, Any]:
         package = self._describe_model_package({"ModelPackageName": request["ModelPackageArn"]})
         package.update({key: value for key, value in request.items() if key != "ModelPackageArn"})
+        self._note(request["ModelPackageArn"])
         return {"ModelPackageArn": package["ModelPackageArn"]}
 
     def _create_model(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +203,7 @@ class ControlPlane:
         self._config(request)
         answer = self._create(self.endpoints, "endpoint", "EndpointName", request)
         self.endpoints[request["EndpointName"]]["EndpointStatus"] = "Creating"
+        self.asked.append(request["EndpointConfigName"])
         return answer
 
     def _update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -192,6 +214,7 @@ class ControlPlane:
         endpoint["EndpointStatus"] = "Updating"
         endpoint["PendingDeploymentSummary"] = {"EndpointConfigName": request["EndpointConfigName"]}
         endpoint["LastModifiedTime"] = self.now()
+        self.asked.append(request["EndpointConfigName"])
         return {"EndpointArn": endpoint["EndpointArn"]}
 
     def _delete_endpoint(self, request: dict[str, Any]) -> None:
@@ -199,6 +222,24 @@ class ControlPlane:
         if endpoint["EndpointStatus"] in ("Creating", "Updating", "Deleting"):
             raise ApiError("Cannot delete in-progress endpoint")
         endpoint["EndpointStatus"] = "Deleting"
+
+    # --- what a clean-up asks besides ---------------------------------------------------------------------------------
+
+    def _list_endpoints(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._page(request, "Endpoints", self._named(self.endpoints, request))
+
+    def _describe_endpoint_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._config(request)
+        return self.configs[request["EndpointConfigName"]]
+
+    def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = [each for each in self.endpoints.values() if each["EndpointArn"] == request["ResourceArn"]]
+        return {"Tags": found[0].get("Tags", []) if found else []}
+
+    def _list_pipeline_executions(self, request: dict[str, Any]) -> dict[str, Any]:
+        raise ApiError(f"Pipeline {request['PipelineName']} does not exist.", "ResourceNotFound")
+
+    _describe_pipeline = _list_pipeline_executions
 
     # --- its parts ----------------------------------------------------------------------------------------------------
 
@@ -248,23 +289,33 @@ class _Raw(io.BytesIO):
 
 
 class Calls:
-    """Every call of the sessions it is given, and the end of the process after the n-th."""
+    """Every call of the sessions it is given, and what befalls the n-th of them."""
 
     def __init__(self) -> None:
         self.made: list[tuple[str, dict[str, Any]]] = []
         self.services: dict[str, str] = {}
         """Operation -> the service it is one of, as botocore names it."""
         self.kill_after = 0
+        """The process ends right after so many calls."""
+        self.refuse: tuple[int, str] = (0, "")
+        """The so manieth call is an error with this code, and has no effect."""
+        self.lose = 0
+        """The so manieth call takes effect, and its answer is an error."""
 
     def record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         if self.kill_after and len(self.made) >= self.kill_after:
             raise Killed  # whoever is dead cleans nothing up
         self.made.append((model.name, params))
         self.services[model.name] = model.service_model.service_name
+        number, code = self.refuse
+        if len(self.made) == number:
+            raise _error(code, model.name)
 
-    def happened(self, **_: Any) -> None:
+    def happened(self, model: Any, **_: Any) -> None:
         if self.kill_after and len(self.made) >= self.kill_after:
             raise Killed
+        if self.lose and len(self.made) == self.lose:
+            raise _error(LOST, model.name)
 
     @property
     def names(self) -> list[str]:
@@ -272,6 +323,10 @@ class Calls:
 
     def of(self, operation: str) -> list[dict[str, Any]]:
         return [params for name, params in self.made if name == operation]
+
+
+def _error(code: str, operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "told to fail"}}, operation)
 
 
 def count_predictions(session: boto3.Session, settings: ReleaseSettings, counts: dict[str, int]) -> None:
