@@ -27,8 +27,8 @@ STEP, REQUESTS = 15.0, 22
 WARM_UP = 8
 #: Requests after the release has failed: all are to be the good one's.
 AFTER = 40
-#: Steps after which nothing more is expected.
-_MOST = int((5 * BAKE_MINUTES * 60) / STEP)
+#: Steps after which nothing more is expected: linear takes three bakes to the shift, and as many to go back.
+_MOST = int((10 * BAKE_MINUTES * 60) / STEP)
 #: Real seconds for a step: a bound for a bug.
 _LONGEST = 120.0
 _CAPACITY = re.compile(r"with traffic enabled on \w+ capacity of (\d+) instance")
