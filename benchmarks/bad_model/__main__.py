@@ -17,8 +17,8 @@ by default: it would have refused the last kind. What is bad, and who should fin
   the driven clock that is 15 s). The same guard, which counts requests without an answer, too; or, with few of them in
   a minute, the golden requests after the shift.
 - *unfaithful*: the right labels with other probabilities than the exported model gave. No alarm sees that: the golden
-  requests after the shift, when the bad model has all of the traffic whatever the strategy; the package is rejected, and
-  the one before is rolled out with the same strategy, which takes its bakes once more.
+  requests after the shift, when the bad model has all of the traffic whatever the strategy; the package is rejected,
+  and the one before is rolled out with the same strategy, which takes its bakes once more.
 
 Measured: *back*: the endpoint serves the good package again, the ledger says that the release failed and why, and the
 last requests were all answered by the good one. *Share*: in each stage in which the strategy limits the bad model
@@ -31,8 +31,8 @@ server's clock, from the approval until the good one serves again.
 ``--real``: the product's own server with the shipped network at 20 requests a second, canary; the bad bundle's outputs
 are swapped, and it is sealed again (``real``).
 
-The last line is one JSON object. A quarter of an hour on two busy cores; ``--quick`` takes each strategy and each kind at
-least once, in four minutes; ``--real`` adds five to nine, most of them training.
+The last line is one JSON object. A quarter of an hour on two busy cores; ``--quick`` takes each strategy and each kind
+at least once, in four minutes; ``--real`` adds five to nine, most of them training.
 """
 
 from __future__ import annotations
