@@ -150,11 +150,12 @@ class _Executor:
             modified=self.seen.endpoint.modified if self.seen.endpoint else "",
             tried=self.plan.tried,
         )
-        if resumed is None:
-            attempts.write(self.clients.s3, self.settings, self.attempt)
         if self.goal.at_once:
+            # First: once the attempt is another one, nothing else says that it is to be at once.
             wish = Wish(self.goal.candidates[0].config_name, self.attempt.release_id)
             at_once.write(self.clients.s3, self.settings, wish)
+        if resumed is None:
+            attempts.write(self.clients.s3, self.settings, self.attempt)
         ledger.append(
             self.clients.s3, self.settings, self.attempt.release_id, ledger.OPENED, self._facts(action, candidate)
         )
@@ -238,6 +239,9 @@ class _Executor:
             self.checks.known(self.attempt.golden)
 
     def _forget(self, action: Action) -> None:
+        if self.goal.at_once:
+            # What is forgotten may be why: a package whose answers were wrong.
+            at_once.write(self.clients.s3, self.settings, Wish(self.goal.candidates[0].config_name))
         attempts.remove(self.clients.s3, self.settings)
         self.attempt = None
 

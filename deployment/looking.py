@@ -32,6 +32,19 @@ def look(
         # Else nothing is rolled out now, so neither record is needed.
         before, wish = checked.look(clients.s3, settings, wanted), at_once.read(clients.s3, settings)
         seen = replace(seen, before=before, wish=wish)
-        if wish is not None and wanted.serving(wish.endpoint_config) is not None:
+        wished = wish is not None and wanted.serving(wish.endpoint_config) is not None
+        if wished or _is_known_to_be_wrong(seen, wanted):
             wanted = goal.of(desired, settings, at_once=True)
     return wanted, seen, planner.plan(wanted, seen, retry=retry, recheck=recheck)
+
+
+def _is_known_to_be_wrong(seen: Observed, wanted: Goal) -> bool:
+    """Is what is served rejected for its answers, and an older package desired?
+
+    Then each minute of a bake is one of wrong answers, and an alarm that the wrong model set off would stop the way
+    back.
+    """
+    last, now, package = seen.attempt, seen.endpoint, wanted.package
+    if last is None or last.golden is None or not last.golden.failed or now is None or package is None:
+        return False
+    return now.config == last.endpoint_config and package.version < packages.version_of(last.package_arn)

@@ -115,6 +115,11 @@ def _who(answer: DescribeModelPackageOutputTypeDef) -> str:
     return ""
 
 
+def version_of(arn: str) -> int:
+    """The version that a package's ARN ends with."""
+    return int(arn.rpartition("/")[2])
+
+
 def versions(sagemaker: SageMakerClient, group: str, approval: Approval | None = None) -> Iterator[tuple[int, str]]:
     """(version, ARN) of the group's packages that are Completed, of all or of one approval status; newest first."""
     found: list[tuple[int, str]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.release import CHECKS_KEY, LEASE_KEY, LEDGER_PREFIX, ReleaseSettings
+from contracts.release import AT_ONCE_KEY, CHECKS_KEY, LEASE_KEY, LEDGER_PREFIX, ReleaseSettings
 from deployment.outcome import Outcome
 from deployment.reconcile import reconcile
 
@@ -20,7 +20,9 @@ def settled(session: Any, settings: ReleaseSettings, plane: Any, *, ok: bool = T
 
 
 def objects(session: Any, settings: ReleaseSettings) -> set[str]:
-    """What is in the bucket beside the lease, the ledger and the last checks, which stay."""
+    """What is in the bucket beside the lease, the ledger, the last checks and the last wish, which stay."""
     answer = session.client("s3").list_objects_v2(Bucket=settings.names.artifact_bucket)
     keys = {item["Key"] for item in answer.get("Contents", [])}
-    return {key for key in keys if key not in (LEASE_KEY, CHECKS_KEY) and not key.startswith(LEDGER_PREFIX)}
+    return {
+        key for key in keys if key not in (AT_ONCE_KEY, CHECKS_KEY, LEASE_KEY) and not key.startswith(LEDGER_PREFIX)
+    }

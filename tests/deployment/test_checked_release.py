@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -116,6 +117,40 @@ def test_wrong_answers_after_the_shift_roll_back(session: Any, settings: Any, pl
     assert settled(session, settings, plane).action == outcome.SERVING
     assert plane.served_package() == first and len(plane.models) == len(plane.configs) == 1
     assert objects(session, settings) == set()
+
+
+def test_what_is_known_to_be_wrong_goes_at_once(session: Any, settings: Any, plane: Any, calls: Any) -> None:
+    settings = dataclasses.replace(settings, guards={"errors_5xx": 5})
+    first, _ = _wrong(session, settings, plane)
+    plane.checked[first] = report("inference.scan", "the scan is IN_PROGRESS", pending=True)
+    reconcile(session, settings)
+    calls.made.clear()
+    del plane.checked[first]
+    reconcile(session, settings)
+    (back,) = calls.of("UpdateEndpoint")
+    assert _shift(back) == "ALL_AT_ONCE" and "AutoRollbackConfiguration" not in back["DeploymentConfig"]
+    plane.settle()
+    settled(session, settings, plane)
+    plane.register("c" * 64, "Approved")
+    reconcile(session, settings)
+    assert _shift(calls.of("UpdateEndpoint")[1]) == "CANARY"
+
+
+def test_a_newer_package_than_the_wrong_one_has_its_guards(session: Any, settings: Any, plane: Any, calls: Any) -> None:
+    first, second = _wrong(session, settings, plane)
+    plane.checked[first] = report("inference.scan", "the scan is IN_PROGRESS", pending=True)
+    reconcile(session, settings)
+    assert plane.packages[second]["ModelApprovalStatus"] == "Rejected"
+    calls.made.clear()
+    plane.register("c" * 64, "Approved")
+    reconcile(session, settings)
+    assert [_shift(each) for each in calls.of("UpdateEndpoint")] == ["CANARY"]
+
+
+def _shift(update: dict[str, Any]) -> str:
+    """How an update moves the traffic."""
+    routing: str = update["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"]
+    return routing
 
 
 def test_the_run_that_rejects_says_so(session: Any, settings: Any, plane: Any) -> None:
