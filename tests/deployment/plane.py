@@ -232,6 +232,11 @@ class ControlPlane:
         self._config(request)
         return self.configs[request["EndpointConfigName"]]
 
+    def _describe_model(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["ModelName"] not in self.models:
+            raise ApiError("Could not find model")
+        return self.models[request["ModelName"]]
+
     def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
         found = [each for each in self.endpoints.values() if each["EndpointArn"] == request["ResourceArn"]]
         return {"Tags": found[0].get("Tags", []) if found else []}

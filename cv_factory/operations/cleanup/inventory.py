@@ -142,8 +142,16 @@ class Look:
 
     def models(self) -> Iterator[Thing]:
         for item in self._pages("list_models", "Models", NameContains=f"{self.names.prefix}-"):
-            if self._is_ours(item["ModelName"]):
-                yield Thing(MODEL, item["ModelName"], item.get("CreationTime"))
+            if not self._is_ours(item["ModelName"]):
+                continue
+            try:
+                about = self.sagemaker.describe_model(ModelName=item["ModelName"])
+            except ClientError as error:
+                if not aws.is_missing(error):
+                    raise
+                continue
+            package = about.get("PrimaryContainer", {}).get("ModelPackageName", "")
+            yield Thing(MODEL, item["ModelName"], item.get("CreationTime"), uses=(package,) if package else ())
 
     def executions(self) -> Iterator[Thing]:
         """Those that run; a pipeline that is not there has none."""

@@ -28,7 +28,7 @@ from cv_factory.operations.cleanup.things import (
     Release,
     Thing,
 )
-from deployment.packages import APPROVED, PENDING
+from deployment.packages import APPROVED, PENDING, version_of
 
 #: A roll-out that has made its model and configuration uses them well within this, hours.
 _ROLL_OUT = 2.0
@@ -77,7 +77,7 @@ def _decide(found: Inventory, rules: Rules, now: datetime) -> Iterator[tuple[boo
     for thing in found.of(EXECUTION):
         yield rules.everything, Decided(thing, "--all: it is stopped" if rules.everything else "it runs")
     yield from _configs_and_models(found, rules, now, staying)
-    kept = _kept_releases(found, rules)
+    kept = _kept_releases(found, rules, _served(found, staying))
     for thing in found.of(KEPT):
         yield _kept(thing, found, kept, now)
     for thing in found.of(RUN):
@@ -134,9 +134,19 @@ def _unused(thing: Thing, used: set[str], rules: Rules, now: datetime, changing:
     return True, "nothing uses it"
 
 
-def _kept_releases(found: Inventory, rules: Rules) -> dict[int, str]:
+def _served(found: Inventory, staying: list[Thing]) -> set[int]:
+    """Versions that an endpoint needs: a new instance of it reads their archive and their image again.
+
+    Source: SageMaker Developer Guide, "Deploy models for real-time inference": model artifacts must stay in S3.
+    """
+    configs = {name for thing in staying for name in thing.uses}
+    models = {name for thing in found.of(CONFIG) if thing.name in configs for name in thing.uses}
+    return {version_of(arn) for thing in found.of(MODEL) if thing.name in models for arn in thing.uses}
+
+
+def _kept_releases(found: Inventory, rules: Rules, served: set[int]) -> dict[int, str]:
     """Version -> why what it names stays."""
-    kept: dict[int, str] = {}
+    kept = {version: f"version {version} is served" for version in served}
     good = sorted((each for each in found.releases if each.good), key=lambda each: -each.version)
     for each in good[: rules.keep]:
         kept[each.version] = f"version {each.version} is one of the last {rules.keep} good releases"

@@ -22,7 +22,7 @@ class Thing:
         size: bytes; 0 where it has none.
         usd_month: what AWS asks for it in a month (730 hours); None: ``prices.yaml`` has no price.
         status: as SageMaker says it; empty where there is none.
-        uses: names of what it needs: a configuration's models, an endpoint's configurations.
+        uses: names of what it needs: a configuration's models, an endpoint's configurations, a model's package (ARN).
         labels: tags of an image.
     """
 

@@ -39,6 +39,11 @@ def version(number: int, approval: str = "Rejected", *, good: bool = False) -> R
 
 
 SERVING = thing(ENDPOINT, "widgets-dev", status="InService", uses=("used",))
+SERVED = [
+    SERVING,
+    thing(CONFIG, "used", uses=("model",)),
+    thing(MODEL, "model", uses=("arn:aws:sagemaker:eu-west-1:111122223333:model-package/widgets-dev/1",)),
+]
 CHANGING = thing(ENDPOINT, "widgets-dev", status="Updating", uses=("used", "next"))
 EXPIRED = thing(ENDPOINT, "widgets-dev", 9, status="InService", uses=("used",), expire_hours=8)
 
@@ -98,6 +103,16 @@ TABLE: dict[str, tuple[dict[str, Any], Thing, bool, str]] = {
     "artefacts that a rejected and an approved package name": (
         {"releases": [version(1), Release(2, "Approved", "packages/1/", frozenset(), True)]},
         thing(KEPT, "packages/1/"), False, "version 2 is Approved",
+    ),
+    "artefacts of a rejected package that is served": (
+        {"releases": [version(1)], "things": SERVED}, thing(KEPT, "packages/1/"), False, "version 1 is served",
+    ),
+    "artefacts of a rejected package whose model no endpoint uses": (
+        {"releases": [version(1)], "things": SERVED[1:]}, thing(KEPT, "packages/1/"), True, "only rejected: version 1",
+    ),
+    "image of a rejected package that is served": (
+        {"releases": [version(1)], "things": [*SERVED, *(thing(IMAGE, f"r@{n}", n) for n in range(5))]},
+        thing(IMAGE, "r@sha256:1"), False, "version 1 is served",
     ),
     "artefacts that no package names": ({}, thing(KEPT, "packages/1/"), True, "no package names it"),
     "artefacts of a run of today": ({}, thing(KEPT, "packages/1/", 5), False, "about to register"),
