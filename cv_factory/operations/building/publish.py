@@ -46,7 +46,7 @@ def find(target: Target, image: str) -> str | None:
 
 
 def is_signed(target: Target, digest: str) -> bool:
-    """Is there a signature of this digest where the deployer looks for it?"""
+    """Is there a file where the deployer looks for this digest's signature? Who reads it asks whether it holds."""
     bucket, key = target.settings.names.artifact_bucket, release.signature_key(digest)
     listed = target.client("s3").list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
     return any(item["Key"] == key for item in listed.get("Contents", []))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
 from contracts import source
-from cv_factory.operations import pipeline
-from cv_factory.operations.building import publish
+from contracts.errors import ContractError
+from cv_factory.operations.base import images as base_images
 from cv_factory.operations.doctor.base import apply, missing
 from cv_factory.operations.doctor.finding import PROBLEM, WARNING, Finding
 from cv_factory.session import Target
+from deployment.checks import registry
+from deployment.checks.images import PLATFORM
+from deployment.checks.registry import Image
 
 
 def repositories(target: Target) -> Iterator[Finding]:
@@ -34,33 +36,44 @@ def repositories(target: Target) -> Iterator[Finding]:
 
 
 def images(target: Target) -> Iterator[Finding]:
-    """This checkout's images: in the registry, for linux/amd64, signed."""
+    """This checkout's images: in the registry, for linux/amd64, signed with the environment's key."""
     names = target.settings.names
     build = "cv-factory local up" if target.is_local else f"make images ENV={names.env}"
     for image in source.IMAGES:
         repository, tag = names.repository(image), source.source_tag(image)
+        again = f"aws ecr batch-delete-image --repository-name {repository} --image-ids imageTag={tag}; then {build}"
+        found = registry.find(target.client("ecr"), names.account_id, repository, tag=tag)
+        if found is None:
+            yield from _absent(target, repository, tag, build)
+            continue
+        yield from _platform(target, found, again)
         try:
-            digest = pipeline.find_image(target, repository, tag)
+            wrong = base_images.doubt(target.client("kms"), target.client("s3"), names, repository, found.digest)
         except ClientError as error:
             if not missing(error):
                 raise
-            continue  # the check of the repositories says so
-        if digest is None:
-            yield Finding("images", PROBLEM, f"{repository} has no image of these sources ({tag})", build)
-            continue
-        if not publish.is_signed(target, digest):
-            yield Finding(
-                "images", PROBLEM, f"nobody vouches for {repository}:{tag}: it has no signature",
-                f"aws ecr batch-delete-image --repository-name {repository} --image-ids imageTag={tag}; then {build}",
-            )  # fmt: skip
-        yield from _kind(target, repository, digest)
+            continue  # the checks of the keys and the buckets say so
+        if wrong:
+            yield Finding("images", PROBLEM, f"nobody vouches for {repository}:{tag}: {wrong}", again)
 
 
-def _kind(target: Target, repository: str, digest: str) -> Iterator[Finding]:
-    answer = target.client("ecr").batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": digest}])
-    manifests = [json.loads(one["imageManifest"]) for one in answer.get("images", [])]
-    if any("manifests" in one for one in manifests):
-        yield Finding(
-            "images", PROBLEM, f"{repository}@{digest} is a list of images; SageMaker wants one for linux/amd64",
-            f"Push a single image: make images ENV={target.settings.env}",
-        )  # fmt: skip
+def _absent(target: Target, repository: str, tag: str, build: str) -> Iterator[Finding]:
+    try:
+        target.client("ecr").describe_repositories(repositoryNames=[repository])
+    except ClientError as error:
+        if not missing(error):
+            raise
+        return  # the check of the repositories says so
+    yield Finding("images", PROBLEM, f"{repository} has no image of these sources ({tag})", build)
+
+
+def _platform(target: Target, image: Image, again: str) -> Iterator[Finding]:
+    """SageMaker takes one Docker image for linux/amd64; only its configuration says what it is for."""
+    what = f"{image.repository}@{image.digest}"
+    try:
+        found = registry.platform(target.client("ecr"), target.settings.names.account_id, image)
+    except ContractError as error:
+        yield Finding("images", PROBLEM, f"{what}: {error.headline}", again)
+        return
+    if found != PLATFORM:
+        yield Finding("images", PROBLEM, f"{what} is for {found}; SageMaker runs {PLATFORM}", again)

@@ -6,13 +6,11 @@ A registry takes a manifest only when its layers are there. Layers are not copie
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
 from contracts import release
 from contracts.errors import ContractError, RefusedError
-from contracts.release import ImageSignature
 from cv_factory.operations.base import images
 from cv_factory.operations.base.images import Manifest
 from deployment import aws
@@ -78,24 +76,9 @@ def check_signature(source: Target, digest: str) -> None:
         RefusedError: there is no signature, it is for another image, or it does not hold.
     """
     names = source.settings.names
-    where = names.artifacts(release.signature_key(digest))
-    value = aws.read_json(source.client("s3"), where)
-    if value is None:
-        raise RefusedError(f"the image {digest} is not signed: {where} is missing", "Build it anew there: make images.")
-    signature = ImageSignature.from_json(value)
-    if signature.payload != release.signed_payload(f"{names.registry}/{names.inference_repository}", digest):
-        raise RefusedError(f"{where} signs another image", "Look who wrote it; then build the image anew there.")
-    kms: Any = source.client("kms")
-    try:
-        holds = kms.verify(
-            KeyId=f"arn:aws:kms:{names.region}:{names.account_id}:{names.signing_key_alias}",
-            Message=signature.payload.encode(), MessageType="RAW", SigningAlgorithm=signature.algorithm,
-            Signature=base64.b64decode(signature.signature),
-        )["SignatureValid"]  # fmt: skip
-    except kms.exceptions.KMSInvalidSignatureException:
-        holds = False
-    if not holds:
-        raise RefusedError(f"the signature of the image {digest} does not hold", "Build it anew there: make images.")
+    wrong = images.doubt(source.client("kms"), source.client("s3"), names, names.inference_repository, digest)
+    if wrong:
+        raise RefusedError(wrong, "Look who wrote it; then build the image anew there: make images.")
 
 
 def _find(target: Target, digest: str) -> Any:

@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from contracts import settings as reader
+from contracts import source
 from contracts.settings import Settings
 from cv_factory import session as sessions
 from cv_factory.operations import doctor, infra, local_base
@@ -63,6 +64,9 @@ class Healthy:
         names, s3, iam = self.names, target.client("s3"), target.client("iam")
         if names.artifact_bucket in {one["Name"] for one in s3.list_buckets()["Buckets"]}:
             s3.delete_object(Bucket=names.artifact_bucket, Key=local_base.RECORD_KEY)
+            for image in source.IMAGES:  # a tag is not moved: what another image has taken must be free again
+                tagged = [{"imageTag": source.source_tag(image)}]
+                target.client("ecr").batch_delete_image(repositoryName=names.repository(image), imageIds=tagged)
         local_base.ensure(self.settings, target.session)
         infra.state_bucket.ensure(target)
         for bucket in (names.data_bucket, names.artifact_bucket):
