@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
 from contracts import source
+from contracts.errors import ContractError
 from cv_factory.operations import prices
+from cv_factory.operations.base import network
 from cv_factory.operations.prices import MONTH_HOURS, Price
 
 _HEAD = """# What it costs
@@ -24,8 +27,12 @@ A month is {hours} hours. Every environment has resources of its own, so it pays
 | --- | --- | --- | --- |
 """
 _TAIL = """
+Together the lines "always" are {always:.2f} USD a month. Of the rest, what begins with a setting is off unless that
+setting asks for it.
+
 Amounts of data are assumptions: put your own in. Calls of the deployer, of EventBridge, SNS and SQS, and requests
-to S3 and KMS are a few cents. An update of an endpoint runs both fleets until it ends. `operations.budget_usd` is
+to S3 and KMS are a few cents; so are an endpoint's alarms, at the price of an alarm for each metric that a guard of
+`release.guards` reads. An update of an endpoint runs both fleets until it ends. `operations.budget_usd` is
 the environment's monthly budget.
 
 The endpoint is the figure that matters: `infra destroy` does not take it away, because the deployer owns it
@@ -48,7 +55,10 @@ _STANDING = """
 """
 #: GB that are assumed.
 _S3_GB, _ECR_GB, _LOG_GB, _FLOW_GB = 20, 6, 2, 5
-_SERVICES, _ZONES = 8, 2
+_ZONES = 2
+#: The key of Terraform's state, which `infra bootstrap` makes before Terraform.
+_STATE_KEYS = 1
+ALWAYS = "always"
 _SERVING = "ml.m5.xlarge"
 
 
@@ -57,7 +67,7 @@ def page(written: str) -> str:
     asked = prices.load()
     hour = asked.instance_hour(_SERVING)
     head = _HEAD.format(written=written, region=asked.region, hours=MONTH_HOURS)
-    tail = _TAIL.format(training=hour, run=3 * hour)
+    tail = _TAIL.format(training=hour, run=3 * hour, always=always(asked))
     instances = "".join(
         f"| `{name}` | {one.usd:g} | [page]({one.page}) | {one.date} |\n" for name, one in asked.instance_hours.items()
     )
@@ -69,51 +79,77 @@ def page(written: str) -> str:
     return head + rows + tail + instances + _STANDING + standing
 
 
+def always(asked: prices.Prices) -> float:
+    """USD a month of an environment that nobody uses, with every setting at its default."""
+    return sum(usd for _, when, _, usd in lines(asked) if when == ALWAYS)
+
+
 def lines(asked: prices.Prices) -> Iterator[tuple[str, str, str, float]]:
     """(what, when, formula, USD a month) of all that stands."""
-    keys, alarms = _resources("aws_kms_key"), _resources("aws_cloudwatch_metric_alarm")
-    yield _monthly("KMS keys", "always", keys, asked.standing["kms_key"])
-    yield _monthly(f"S3, {_S3_GB} GB", "always", _S3_GB, asked.standing["s3_gb"])
-    yield _monthly(f"images in ECR, {_ECR_GB} GB a version of the sources", "always", _ECR_GB, asked.standing["ecr_gb"])
-    yield _monthly("alarms", "always", alarms, asked.standing["alarm"])
-    yield _monthly(f"logs, {_LOG_GB} GB written", "always", _LOG_GB, asked.standing["log_gb"])
+    price = asked.standing
+    keys = resources("aws_kms_key") + _STATE_KEYS
+    yield _monthly("KMS keys: data, signatures, Terraform's state", ALWAYS, keys, price["kms_key"])
+    yield _monthly(f"S3, {_S3_GB} GB", ALWAYS, _S3_GB, price["s3_gb"])
+    yield _monthly(f"images in ECR, {_ECR_GB} GB a version of the sources", ALWAYS, _ECR_GB, price["ecr_gb"])
+    yield _monthly("CloudWatch alarms", ALWAYS, resources("aws_cloudwatch_metric_alarm"), price["alarm"])
+    yield _monthly("CloudWatch dashboard", ALWAYS, resources("aws_cloudwatch_dashboard"), price["dashboard"])
+    own = resources("aws_cloudwatch_log_metric_filter")
+    yield _monthly("metric of the deployer's own", ALWAYS, own, price["custom_metric"])
+    yield _monthly(f"logs, {_LOG_GB} GB written", ALWAYS, _LOG_GB, price["log_gb"])
     for count in (1, 2):
-        usd = asked.instance_hour(_SERVING)
-        yield (
-            f"endpoint, {count} × `{_SERVING}`",
-            "an approved model",
-            f"{MONTH_HOURS} h × {usd:g} × {count}",
-            MONTH_HOURS * usd * count,
-        )
-    gateway, address = asked.standing["nat_gateway"], asked.standing["public_ipv4"]
+        yield _hourly(f"endpoint, {count} × `{_SERVING}`", "an approved model", asked.instance_hour(_SERVING), count)
+    yield "a VPC, its subnets, S3's endpoint", "`network.vpc: create`", "0", 0.0
+    yield _monthly(f"its flow logs, {_FLOW_GB} GB", "`network.vpc: create`", _FLOW_GB, price["flow_log_gb"])
+    services = _services()
+    yield _hourly(
+        f"interface endpoints of {services} services in {_ZONES} zones",
+        "`network.endpoints`: `auto` with `network.vpc: create` (with `network.nat` too), or `always`",
+        price["interface_endpoint"].usd, services, _ZONES,
+    )  # fmt: skip
+    gateway, address = price["nat_gateway"].usd, price["public_ipv4"].usd
     yield (
-        "NAT gateway with its address, each",
-        "a network with a way out",
-        f"{MONTH_HOURS} h × ({gateway.usd:g} + {address.usd:g})",
-        MONTH_HOURS * (gateway.usd + address.usd),
+        "NAT gateway with its address",
+        "`network.nat: true`, beside the endpoints",
+        f"{MONTH_HOURS} h × ({gateway:g} + {address:g})",
+        MONTH_HOURS * (gateway + address),
     )
-    one = asked.standing["interface_endpoint"]
-    yield (
-        f"interface endpoints of {_SERVICES} services in {_ZONES} zones",
-        "a network without a way out",
-        f"{MONTH_HOURS} h × {one.usd:g} × {_SERVICES} × {_ZONES}",
-        MONTH_HOURS * one.usd * _SERVICES * _ZONES,
-    )
-    yield _monthly(f"flow logs, {_FLOW_GB} GB", "a network with flow logs", _FLOW_GB, asked.standing["flow_log_gb"])
-    server = asked.standing["mlflow_small"]
-    yield (
-        "MLflow tracking server, Small",
-        "`tracking.mlflow`",
-        f"{MONTH_HOURS} h × {server.usd:g}",
-        MONTH_HOURS * server.usd,
-    )
+    yield "concurrency kept for the deployer", "`operations.reserved_concurrency`", "0", 0.0
+    yield _hourly("MLflow tracking server, Small", "`tracking.mlflow: create`", price["mlflow_small"].usd)
+
+
+def _hourly(what: str, when: str, usd: float, *counts: int) -> tuple[str, str, str, float]:
+    factors = [f"{usd:g}", *map(str, counts)]
+    return what, when, f"{MONTH_HOURS} h × {' × '.join(factors)}", MONTH_HOURS * usd * math.prod(counts)
 
 
 def _monthly(what: str, when: str, count: float, price: Price) -> tuple[str, str, str, float]:
     return what, when, f"{count:g} × {price.usd:g}", count * price.usd
 
 
-def _resources(kind: str) -> int:
-    """Resource blocks of a kind in both of Terraform's roots."""
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted((source.root() / "terraform").glob("*/*.tf")))
-    return len(re.findall(rf'^resource "{kind}" ', text, re.MULTILINE))
+def resources(kind: str) -> int:
+    """How many of a kind Terraform makes with the default settings, modules included.
+
+    A block with ``for_each = local.NAME`` counts once for each entry of that map, as it is written in the same file.
+
+    Raises:
+        ContractError: a block whose number does not stand there.
+    """
+    number = 0
+    for path in sorted((source.root() / "terraform").rglob("*.tf")):
+        text = path.read_text(encoding="utf-8")
+        for block in re.findall(rf'^resource "{kind}" .*?^\}}', text, re.MULTILINE | re.DOTALL):
+            each = re.search(r"^  for_each = local\.(\w+)$", block, re.MULTILINE)
+            if each:
+                entries = re.search(rf"^  {each[1]} = \{{$(.*?)^  \}}", text, re.MULTILINE | re.DOTALL)
+                number += len(re.findall(r"^    [\w-]+ += \{$", entries[1], re.MULTILINE)) if entries else 0
+            elif re.search(r"^  (for_each|count) ", block, re.MULTILINE):
+                raise ContractError(f"{path.name}: the number of {kind} depends on settings; count it by hand")
+            else:
+                number += 1
+    return number
+
+
+def _services() -> int:
+    """Services that get an interface endpoint when no step is isolated and nothing is tracked."""
+    table = network.table("us-east-1")
+    return len({*table["platform"], *(name for names in table["container"].values() for name in names)})
