@@ -52,13 +52,23 @@ def packages(settings: Settings, file: Path) -> Iterator[Finding]:
 
 
 def tools(settings: Settings, file: Path) -> Iterator[Finding]:
-    """git, and Terraform where an environment's base is Terraform's."""
+    """git, and what an environment that is not local asks for: Docker, the AWS CLI, Terraform."""
     if shutil.which("git") is None:
         yield Finding(
             "tools", WARNING, "git is not on PATH: packages will not name their commit", "Debian: apt install git"
         )
     if settings.env == DEFAULT_ENV:
         return
+    if shutil.which("docker") is None:
+        yield Finding(
+            "tools", WARNING, "docker is not on PATH: make images builds and pushes with it",
+            "Install it: docs.docker.com/engine/install",
+        )  # fmt: skip
+    if shutil.which("aws") is None:
+        yield Finding(
+            "tools", WARNING, "aws is not on PATH: some of the commands that repair need it",
+            "Install it: docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
+        )  # fmt: skip
     install = "Install 1.11 or later: developer.hashicorp.com/terraform/install"
     binary = shutil.which("terraform")
     if binary is None:

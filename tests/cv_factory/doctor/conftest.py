@@ -88,7 +88,9 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healthy]:
     terraform = folder / "bin" / "terraform"
     terraform.parent.mkdir()
     terraform.write_text("""#!/bin/sh\necho '{"terraform_version": "1.15.0"}'\n""", encoding="utf-8")
-    terraform.chmod(terraform.stat().st_mode | stat.S_IXUSR)
+    for program in (terraform, terraform.with_name("docker"), terraform.with_name("aws")):
+        program.touch()
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"):
             patch.delenv(name, raising=False)
