@@ -1,7 +1,8 @@
 """Service quotas: moto knows those of VPC only, and cannot list or raise what an account has.
 
-Here an account may have :data:`INSTANCES` of every instance type in every kind of job and endpoint. A request for more
-is granted at once. Source: Service Quotas, "Amazon SageMaker", names as the console shows them.
+Here an account may have :data:`INSTANCES` of every instance type in every kind of job and endpoint, and
+:data:`CONCURRENCY` concurrent calls of all serverless endpoints. A request for more is granted at once. Source: Service
+Quotas, "Amazon SageMaker", names as the console shows them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 SAGEMAKER = "sagemaker"
 INSTANCES = 20.0
+CONCURRENCY = 10.0
+_SERVERLESS = "Maximum total concurrency that can be allocated across all serverless endpoints"
 _PAGE = 100
 #: Shape of botocore's model -> what its instance types are used for, in the quota's words.
 _USES = {
@@ -64,11 +67,10 @@ def _all() -> tuple[str, ...]:
     import botocore.session
 
     model: Any = botocore.session.get_session().get_service_model("sagemaker")
-    return tuple(
-        sorted(
-            f"{kind} for {use}" for shape, uses in _USES.items() for kind in model.shape_for(shape).enum for use in uses
-        )
+    instances = (
+        f"{kind} for {use}" for shape, uses in _USES.items() for kind in model.shape_for(shape).enum for use in uses
     )
+    return tuple(sorted([*instances, _SERVERLESS]))
 
 
 def _names(service: object) -> tuple[str, ...]:
@@ -100,7 +102,7 @@ def _document(response: Any, name: str) -> dict[str, Any]:
         "QuotaArn": f"arn:aws:servicequotas:{response.region}:{response.current_account}:{SAGEMAKER}/{_code(name)}",
         "QuotaCode": _code(name),
         "QuotaName": name,
-        "Value": _raised(response).get(name, INSTANCES),
+        "Value": _raised(response).get(name, CONCURRENCY if name == _SERVERLESS else INSTANCES),
         "Unit": "None",
         "Adjustable": True,
         "GlobalQuota": False,

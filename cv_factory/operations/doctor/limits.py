@@ -16,15 +16,28 @@ _SERVICE = "sagemaker"
 _SCALING_ROLE = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
 
 
+#: The quota of endpoints without instances, as the console names it.
+_CONCURRENCY = "Maximum total concurrency that can be allocated across all serverless endpoints"
+
+
 def needed(target: Target) -> dict[str, int]:
-    """Name of a quota -> instances that the settings need at once. A blue/green update runs both fleets."""
+    """Name of a quota -> what the settings need of it at once: instances, or concurrent calls of a serverless endpoint.
+
+    An update runs the old and the new fleet; each fallback type may have to be both. ``release.staging`` adds an
+    endpoint of one instance, of the first type.
+    """
     settings = target.settings
-    training, serving = settings.training, settings.serving
+    training, serving, staging = settings.training, settings.serving, int(settings.release.staging)
     count: Counter[str] = Counter()
     kind = "spot training job usage" if training.spot else "training job usage"
     count[f"{training.instance_type} for {kind}"] = training.instance_count
     count[f"{training.instance_type} for processing job usage"] = training.instance_count
-    count[f"{serving.instance_type} for endpoint usage"] = 2 * max(serving.instance_count, serving.max_instances)
+    if serving.serverless:
+        count[_CONCURRENCY] = (2 + staging) * serving.serverless.max_concurrency
+        return dict(count)
+    for instance_type in (serving.instance_type, *serving.fallback_instance_types):
+        count[f"{instance_type} for endpoint usage"] = 2 * max(serving.instance_count, serving.max_instances)
+    count[f"{serving.instance_type} for endpoint usage"] += staging
     return dict(count)
 
 
@@ -51,7 +64,7 @@ def quotas(target: Target) -> Iterator[Finding]:
 def service_roles(target: Target) -> Iterator[Finding]:
     """The role of Application Auto Scaling, when the endpoint is to grow."""
     serving = target.settings.serving
-    if target.is_local or serving.max_instances <= serving.instance_count:
+    if target.is_local or serving.serverless or serving.max_instances <= serving.instance_count:
         return
     try:
         target.client("iam").get_role(RoleName=_SCALING_ROLE)

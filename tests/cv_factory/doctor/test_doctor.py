@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
+import shutil
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +14,10 @@ import boto3
 import pytest
 
 from contracts import release, source
+from cv_factory import session as sessions
 from cv_factory.operations import local_base
 from cv_factory.operations.base import images, network, templates
-from cv_factory.operations.doctor import base, machine
+from cv_factory.operations.doctor import base, limits, machine
 from tests.cv_factory.doctor.conftest import FACTORY_YAML, GITHUB, Healthy
 
 Plant = Callable[[Healthy, pytest.MonkeyPatch], None]
@@ -42,10 +45,24 @@ def a_forbidden_pair(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     it.more("serving: {image_url_hosts: [example.org]}, network: {isolated: [endpoint]}")
 
 
+def _without(program: str, patch: pytest.MonkeyPatch) -> None:
+    which = shutil.which
+    patch.setattr(shutil, "which", lambda name: None if name == program else which(name))
+
+
 @fault("tools", "terraform is not on PATH")
 def no_terraform(it: Healthy, patch: pytest.MonkeyPatch) -> None:
-    which = machine.shutil.which
-    patch.setattr(machine.shutil, "which", lambda name: None if name == "terraform" else which(name))
+    _without("terraform", patch)
+
+
+@fault("tools", "warning: docker is not on PATH")
+def no_docker(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    _without("docker", patch)
+
+
+@fault("tools", "warning: aws is not on PATH")
+def no_aws_cli(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    _without("aws", patch)
 
 
 @fault("tools", "terraform is 1.9.0")
@@ -64,8 +81,8 @@ def a_full_disk(it: Healthy, patch: pytest.MonkeyPatch) -> None:
 
 @fault("packages", "make env")
 def another_package(it: Healthy, patch: pytest.MonkeyPatch) -> None:
-    version = machine.importlib.metadata.version
-    patch.setattr(machine.importlib.metadata, "version", lambda name: "1.0" if name == "boto3" else version(name))
+    version = importlib.metadata.version
+    patch.setattr(importlib.metadata, "version", lambda name: "1.0" if name == "boto3" else version(name))
 
 
 @fault("account", "no AWS credentials")
@@ -264,6 +281,11 @@ def a_small_quota(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     it.more("serving: {instance_count: 12, max_instances: 12}")
 
 
+@fault("quotas", "across all serverless endpoints' is 10; these settings need 12")
+def a_small_concurrency(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.more("serving: {serverless: {memory_mb: 2048, max_concurrency: 6}}")
+
+
 @fault("network", "endpoint for kms")
 def a_network_without_a_way_out(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     ec2 = it.client("ec2")
@@ -345,6 +367,23 @@ def _provider(it: Healthy) -> str:
 def test_nothing_is_wrong_with_a_healthy_environment(healthy: Healthy) -> None:
     healthy.heal()
     assert healthy.troubles() == {}
+
+
+@pytest.mark.parametrize(
+    ("serving", "staging", "needs"),
+    [
+        ("instance_count: 2, max_instances: 3", "false", {"ml.m5.xlarge": 6}),
+        ("instance_count: 2, max_instances: 3", "true", {"ml.m5.xlarge": 7}),
+        ("fallback_instance_types: [ml.m5.large, ml.c5.large]", "true",
+         {"ml.m5.xlarge": 3, "ml.m5.large": 2, "ml.c5.large": 2}),
+        ("serverless: {memory_mb: 2048, max_concurrency: 5}", "true", {}),
+    ],
+)  # fmt: skip
+def test_what_serving_needs_of_the_quotas(serving: str, staging: str, needs: dict[str, int], healthy: Healthy) -> None:
+    healthy.write(FACTORY_YAML.replace("all-at-once}}", f"all-at-once, staging: {staging}}}, serving: {{{serving}}}}}"))
+    needed = limits.needed(sessions.open(healthy.settings, healthy.file))
+    assert {name.split()[0]: count for name, count in needed.items() if name.endswith("for endpoint usage")} == needs
+    assert sum(count for name, count in needed.items() if "serverless" in name) == (0 if needs else 15)
 
 
 def test_there_are_twenty_faults_and_more() -> None:
