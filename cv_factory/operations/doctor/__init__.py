@@ -49,15 +49,17 @@ def examine(file: Path, env: str) -> list[Finding]:
     try:
         loaded = reader.load(file, env)
     except FactoryError as error:
-        return [Finding("settings", PROBLEM, error.headline, error.hint)]
+        repair = error.hint or f"Correct {file.name}: docs/settings.md lists every key and what it takes."
+        return [Finding("settings", PROBLEM, error.headline, repair)]
     found = [Finding("settings", OK, f"{file.name}, environment {env}")]
     for name, check in _MACHINE.items():
         found += list(check(loaded, file)) or [Finding(name, OK, "")]
     try:
         target = session.open(loaded, file)
     except FactoryError as error:
-        found.append(Finding("account", PROBLEM, error.headline, error.hint))
-        return [*found, *(Finding(name, UNSEEN, "the account cannot be asked") for name in _ACCOUNT)]
+        found.append(Finding("account", PROBLEM, error.headline, error.hint or "aws sts get-caller-identity"))
+        again = f"When account is repaired: cv-factory --env {env} doctor"
+        return [*found, *(Finding(name, UNSEEN, "the account cannot be asked", again) for name in _ACCOUNT)]
     found.append(Finding("account", OK, str(target)))
     for name, account_check in _ACCOUNT.items():
         found += _ask(name, account_check, target)
@@ -71,8 +73,11 @@ def _ask(name: str, check: Callable[[Target], Iterator[Finding]], target: Target
     except ClientError as error:
         about = error.response["Error"]
         what = f"{error.operation_name}: {about.get('Code', '')} {about.get('Message', '')}".strip()
-        repair = "Ask as somebody who may call it." if "Denied" in about.get("Code", "") else ""
+        again = f"cv-factory --env {target.settings.env} doctor"
+        refused = "Denied" in about.get("Code", "")
+        repair = f"Ask as somebody who may call it: AWS_PROFILE=NAME {again}" if refused else f"Ask again: {again}"
         found.append(Finding(name, UNSEEN, what, repair))
     except BotoCoreError as error:
-        found.append(Finding(name, UNSEEN, str(error)))
+        again = f"cv-factory --env {target.settings.env} doctor"
+        found.append(Finding(name, UNSEEN, str(error), f"Look at network, proxy and credentials, then: {again}"))
     return found or [Finding(name, OK, "")]

@@ -75,10 +75,13 @@ class Healthy:
             iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider["Arn"])
         iam.create_open_id_connect_provider(Url=GITHUB, ClientIDList=["sts.amazonaws.com"])
 
+    def findings(self) -> list[doctor.Finding]:
+        """What is not well."""
+        return [one for one in doctor.examine(self.file, "dev") if one.status != doctor.OK]
+
     def troubles(self) -> dict[str, str]:
         """Check -> what it says, of those that are not well."""
-        found = [one for one in doctor.examine(self.file, "dev") if one.status != doctor.OK]
-        return {one.check: f"{one.status}: {one.message} -> {one.repair}" for one in found}
+        return {one.check: f"{one.status}: {one.message} -> {one.repair}" for one in self.findings()}
 
 
 @pytest.fixture(scope="module")

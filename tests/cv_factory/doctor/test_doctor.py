@@ -7,15 +7,16 @@ import importlib.metadata
 import json
 import shutil
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from contracts import release, source
 from cv_factory import session as sessions
-from cv_factory.operations import local_base
+from cv_factory.operations import doctor, local_base
 from cv_factory.operations.base import images, network, templates
 from cv_factory.operations.doctor import base, limits, machine
 from tests.cv_factory.doctor.conftest import FACTORY_YAML, GITHUB, Healthy
@@ -396,11 +397,34 @@ def test_a_fault_is_found_and_nothing_else(name: str, healthy: Healthy, monkeypa
     healthy.heal()
     _unplant(healthy)
     plant(healthy, monkeypatch)
-    found = healthy.troubles()
+    every = healthy.findings()
+    assert all(one.repair for one in every), "each finding says what repairs it"
     # What cannot be asked without an account is told as well, and is no trouble of its own.
-    found = {key: text for key, text in found.items() if key == check or not text.startswith("not checked")}
-    assert list(found) == [check]
-    assert says in found[check]
+    found = [one for one in every if one.check == check or one.status != doctor.UNSEEN]
+    assert {one.check for one in found} == {check}
+    assert says in "\n".join(f"{one.status}: {one.message} -> {one.repair}" for one in found)
+
+
+@pytest.mark.parametrize(
+    ("error", "repair"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "GetRole"), "somebody who may call it"),
+        (ClientError({"Error": {"Code": "ServiceUnavailable", "Message": ""}}, "GetRole"), "Ask again"),
+        (EndpointConnectionError(endpoint_url="https://iam.amazonaws.com"), "network"),
+    ],
+)
+def test_what_cannot_be_seen_is_told_with_what_to_do(
+    error: Exception, repair: str, healthy: Healthy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(target: Any) -> Iterator[doctor.Finding]:
+        raise error
+        yield
+
+    monkeypatch.setitem(doctor._ACCOUNT, "roles", refused)
+    healthy.heal()
+    _unplant(healthy)
+    told = next(one for one in doctor.examine(healthy.file, "dev") if one.check == "roles")
+    assert told.status == doctor.UNSEEN and repair in told.repair and "cv-factory --env dev doctor" in told.repair
 
 
 def _unplant(it: Healthy) -> None:
