@@ -51,6 +51,7 @@ module "log_bucket" {
 
   name            = local.names.log_bucket
   logs_of_account = local.names.account_id
+  logs_of_buckets = [local.names.data_bucket, local.names.artifact_bucket]
   expire_days     = { "" = local.settings.operations.log_days }
 }
 

@@ -77,6 +77,11 @@ data "aws_iam_policy_document" "this" {
         variable = "aws:SourceAccount"
         values   = [statement.value]
       }
+      condition {
+        test     = "ArnEquals"
+        variable = "aws:SourceArn"
+        values   = [for bucket in sort(var.logs_of_buckets) : "arn:aws:s3:::${bucket}"]
+      }
     }
   }
 

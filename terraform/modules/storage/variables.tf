@@ -80,3 +80,10 @@ variable "logs_of_account" {
     error_message = "An account id has 12 digits."
   }
 }
+
+variable "logs_of_buckets" {
+  description = "Names of that account's buckets whose access logs come here."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}

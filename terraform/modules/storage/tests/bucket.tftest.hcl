@@ -62,6 +62,25 @@ run "readers_read_below_their_prefix_only" {
   }
 }
 
+run "logs_come_from_the_buckets_that_are_named" {
+  command = apply
+
+  variables {
+    logs_of_account = "123456789012"
+    logs_of_buckets = ["theirs", "ours"]
+  }
+  assert {
+    condition = {
+      for one in one([for one in data.aws_iam_policy_document.this.statement : one if one.sid == "AccessLogs"]).condition :
+      one.variable => join(" ", one.values)
+      } == {
+      "aws:SourceAccount" = "123456789012"
+      "aws:SourceArn"     = "arn:aws:s3:::ours arn:aws:s3:::theirs"
+    }
+    error_message = "S3 writes the logs of these buckets of this account, and of no other."
+  }
+}
+
 run "expiry_has_a_rule_a_prefix" {
   command = plan
 
