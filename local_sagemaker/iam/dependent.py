@@ -73,15 +73,21 @@ def _walk(value: Any, member: str = "") -> list[tuple[str, Any]]:
 
 
 def _tagged_at_creation(request: ApiRequest, platform: Platform) -> list[Needed]:
-    """``ec2:CreateTags`` on what a call makes with tags. Source: EC2 User Guide, "Grant permission to tag Amazon EC2
-    resources during creation"."""
+    """``ec2:CreateTags`` on what a call makes with tags, and the call itself on the rules of a group that it makes.
+
+    Source: EC2 User Guide, "Grant permission to tag Amazon EC2 resources during creation"; the reference has a rule as
+    a second, optional resource of the Authorize calls.
+    """
     base = f"arn:aws:ec2:{request.region}:{platform.account_id}"
     found = []
     for item in request.parameters.get("TagSpecifications") or request.parameters.get("TagSpecification") or []:
         context = Context({"ec2:createaction": request.operation})
         tags = {str(tag.get("Key")): str(tag.get("Value", "")) for tag in item.get("Tags") or []}
         context |= {f"aws:requesttag/{name.lower()}": value for name, value in tags.items()}
-        found.append(Needed("ec2:CreateTags", f"{base}:{item.get('ResourceType')}/*", context))
+        made = f"{base}:{item.get('ResourceType')}/*"
+        if request.operation.startswith("AuthorizeSecurityGroup"):
+            found.append(Needed(f"ec2:{request.operation}", made, context))
+        found.append(Needed("ec2:CreateTags", made, context))
     return found
 
 

@@ -55,6 +55,9 @@ def context_of(action: str, request: ApiRequest) -> Context:
 def tags_of(parameters: Mapping[str, Any]) -> dict[str, str] | None:
     """The tags of a request, however its service spells them; None where it has no list of them."""
     value = parameters.get("Tags", parameters.get("tags"))
+    made = parameters.get("TagSpecifications") or parameters.get("TagSpecification")  # EC2: of what a call makes
+    if value is None and isinstance(made, list):
+        value = [tag for item in made for tag in item.get("Tags") or []]
     if isinstance(value, dict):
         return {str(name): str(item) for name, item in value.items()}
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):

@@ -235,6 +235,36 @@ def test_tags_of_a_create_call_need_their_own_permission(server: Guarded) -> Non
     assert outcome(server.allow(create, right).client("sagemaker").create_model_package_group, **request) == "passed"
 
 
+def test_networks_are_told_apart_by_their_tags(server: Guarded) -> None:
+    """What is made must say whose it is; what is there, and what it is made in, must be theirs who ask."""
+    base, ours = f"arn:aws:ec2:{REGION}:{ACCOUNT}", [{"Key": "Project", "Value": "ours"}]
+    admin = server.client("ec2")
+    theirs = admin.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    own = admin.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    admin.create_tags(Resources=[own], Tags=ours)
+    group = admin.create_security_group(GroupName="g", Description="g", VpcId=own)["GroupId"]
+    asked = {"StringEquals": {"aws:RequestTag/Project": "ours"}}
+    held = {"StringEquals": {"aws:ResourceTag/Project": "ours"}}
+    ec2 = server.allow(
+        allow("ec2:CreateSubnet", f"{base}:subnet/*", asked),
+        allow("ec2:AuthorizeSecurityGroupIngress", f"{base}:security-group-rule/*", asked),
+        allow("ec2:*", f"{base}:*/*", held),
+        allow("ec2:CreateTags", f"{base}:*/*", {"StringEquals": {"ec2:CreateAction": "CreateSubnet"}}),
+    ).client("ec2")
+    tagged = {"TagSpecifications": [{"ResourceType": "subnet", "Tags": ours}]}
+    assert outcome(ec2.create_subnet, VpcId=own, CidrBlock="10.1.1.0/24", **tagged) == "passed"
+    assert outcome(ec2.create_subnet, VpcId=own, CidrBlock="10.1.2.0/24") == "denied"
+    assert outcome(ec2.create_subnet, VpcId=theirs, CidrBlock="10.0.1.0/24", **tagged) == "denied"
+    assert outcome(ec2.modify_vpc_attribute, VpcId=own, EnableDnsSupport={"Value": True}) == "passed"
+    assert outcome(ec2.modify_vpc_attribute, VpcId=theirs, EnableDnsSupport={"Value": True}) == "denied"
+    assert outcome(ec2.create_tags, Resources=[own], Tags=ours) == "passed"
+    assert outcome(ec2.create_tags, Resources=[theirs], Tags=ours) == "denied"
+    rule = {"GroupId": group, "IpPermissions": [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "10.1.0.0/16"}]}]}
+    assert outcome(ec2.authorize_security_group_ingress, **rule) == "denied"
+    admin.create_tags(Resources=[group], Tags=ours)
+    assert outcome(ec2.authorize_security_group_ingress, **rule) == "passed"
+
+
 def test_a_role_is_taken_only_by_whom_it_trusts(server: Guarded, nobody: Actor) -> None:
     closed = server.client("iam").create_role(
         RoleName="closed",
