@@ -186,12 +186,13 @@ def follow(target: Target, arn: str, changed: Callable[[Execution], None]) -> Ex
 
 # --- logs -------------------------------------------------------------------------------------------------------------
 
-_GROUPS = {"Processing": "/aws/sagemaker/ProcessingJobs", "Training": "/aws/sagemaker/TrainingJobs"}
+#: Kind of a job -> the log group that SageMaker gives it, one for all jobs of the account.
+LOG_GROUPS = {"Processing": "/aws/sagemaker/ProcessingJobs", "Training": "/aws/sagemaker/TrainingJobs"}
 
 
 def log_group(step: Step) -> str:
     """The CloudWatch log group of a step; empty where a step writes no log."""
-    return f"/aws/lambda/{step.job}" if step.kind == "Lambda" else _GROUPS.get(step.kind, "")
+    return f"/aws/lambda/{step.job}" if step.kind == "Lambda" else LOG_GROUPS.get(step.kind, "")
 
 
 def last_lines(target: Target, step: Step, count: int) -> list[str]:

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from contracts import settings as reader
 from contracts.errors import FactoryError
 from cv_factory import session
-from cv_factory.operations.doctor import base, images, limits, machine, network
+from cv_factory.operations.doctor import base, images, limits, logs, machine, network
 from cv_factory.operations.doctor.finding import OK, PROBLEM, UNSEEN, WARNING, Finding
 from cv_factory.session import Target
 
@@ -39,6 +39,7 @@ _ACCOUNT: dict[str, Callable[[Target], Iterator[Finding]]] = {
     "deployer": base.deployer,
     "events": base.events,
     "network": network.network,
+    "logs": logs.logs,
     "service roles": limits.service_roles,
     "quotas": limits.quotas,
 }

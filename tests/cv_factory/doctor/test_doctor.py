@@ -272,6 +272,11 @@ def a_rule_without_a_target(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     it.client("events").remove_targets(Rule=it.names.endpoint_rule, Ids=["deployer"])
 
 
+@fault("logs", "put-retention-policy --log-group-name /aws/sagemaker/TrainingJobs --retention-in-days 30")
+def logs_that_never_expire(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("logs").create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
+
+
 @fault("service roles", "create-service-linked-role")
 def no_scaling_role(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     it.more("serving: {instance_count: 1, max_instances: 4}")
@@ -429,7 +434,9 @@ def test_what_cannot_be_seen_is_told_with_what_to_do(
 
 def _unplant(it: Healthy) -> None:
     """What :meth:`Healthy.heal` cannot know of: keys that go, images that were deleted, what was made mutable."""
-    kms, s3 = it.client("kms"), it.client("s3")
+    kms, s3, logs = it.client("kms"), it.client("s3"), it.client("logs")
+    for group in logs.describe_log_groups(logGroupNamePrefix="/aws/sagemaker/")["logGroups"]:
+        logs.delete_log_group(logGroupName=group["logGroupName"])
     for alias in (it.names.key_alias, it.names.signing_key_alias):
         state: Any = kms.describe_key(KeyId=alias)["KeyMetadata"]
         if state["KeyState"] == "PendingDeletion":
