@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.least_privilege import removal
-from benchmarks.least_privilege.stack import ENVIRONMENT, PHOTOS, PULL_REQUEST, REGION, Refused, Stack
+from benchmarks.least_privilege.stack import ENVIRONMENT, PHOTOS, PULL_REQUEST, READER, REGION, Refused, Stack
 from contracts import release, source
 from contracts.errors import FactoryError
 from contracts.names import NO_CHAMPION_KEY, SETTINGS_KEY
@@ -48,6 +48,19 @@ def apply(stack: Stack) -> None:
     file.write_text(file.read_text().replace("vpc: create,", "vpc: create, cidr: 10.21.0.0/16,"))  # another network
     stack.run(actor, "--yes", "infra", "apply", "-input=false")
     plan(stack)
+
+
+def share(stack: Stack) -> None:
+    """The account's owner lets another account read packages, and tries a tracking server: what workflows may not
+    make, they read at every plan and apply."""
+    file = stack.folder / "factory.yaml"
+    shared = file.read_text().replace("bake_minutes: 0}", f'bake_minutes: 0, readers: ["{READER}"]}}')
+    file.write_text(shared + "tracking: {mlflow: create}\n")
+    stack.run(stack.root, "--yes", "infra", "apply", "-input=false")
+    plan(stack)
+    stack.run(stack.workflow("apply", ENVIRONMENT), "--yes", "infra", "apply", "-input=false")
+    file.write_text(shared)  # nothing here answers to MLflow: the jobs go on without
+    stack.run(stack.root, "--yes", "infra", "apply", "-input=false")
 
 
 def push(stack: Stack) -> None:
@@ -165,6 +178,7 @@ def run(stack: Stack, say: Say, *, quick: bool = False) -> None:
         ("base: bootstrap and apply, by the account's owner", lambda: base(stack)),
         ("github-plan: plan without a lock", lambda: plan(stack)),
         ("github-apply: repair, take down, make again", lambda: apply(stack)),
+        ("readers and a tracking server: made by the account's owner, read by workflows", lambda: share(stack)),
         ("github-release: images into the registry", lambda: push(stack)),
         ("data, by the account's owner", lambda: import_data(stack)),
         ("first execution: github-release, pipeline, job, deployer", lambda: execute(stack, 0)),
@@ -271,6 +285,10 @@ def _change_by_hand(stack: Stack) -> None:
     stack.client(stack.root, "logs").put_retention_policy(
         logGroupName=f"/aws/lambda/{names.deployer}", retentionInDays=1
     )
+    ec2 = stack.client(stack.root, "ec2")
+    ours = [{"Name": "tag:Name", "Values": [names.prefix]}]
+    for vpc in ec2.describe_vpcs(Filters=ours)["Vpcs"]:
+        ec2.create_tags(Resources=[vpc["VpcId"]], Tags=[{"Key": "Name", "Value": "theirs"}])
     _change_roles_by_hand(stack)
 
 

@@ -26,6 +26,8 @@ from cv_factory.operations import infra, local_base
 from local_sagemaker import control
 
 ACCOUNT, REGION, ENV = "222233334444", "eu-west-1", "trial"
+#: An account that reads packages and pulls images.
+READER = "555566667777"
 #: A bucket of the team's own, with the images.
 PHOTOS = "their-photos"
 REPOSITORY, BRANCH = "acme/widgets", "main"
