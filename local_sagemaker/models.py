@@ -38,7 +38,7 @@ def create(call: Call) -> dict[str, Any]:
     _check_container(container)
     if request.get("ExecutionRoleArn"):
         try:
-            call.platform.roles.check(request["ExecutionRoleArn"])
+            call.platform.roles.check(request["ExecutionRoleArn"], arn)
         except CannotAssume as error:
             raise ValidationException(str(error)) from None
     body = {

@@ -33,8 +33,8 @@ class Roles:
         self._lock = threading.Lock()
         self._sessions: dict[tuple[str, str], tuple[float, Any]] = {}
 
-    def check(self, role_arn: str, service: str = "sagemaker.amazonaws.com") -> None:
-        """Would AWS let ``service`` assume this role?
+    def check(self, role_arn: str, source_arn: str, service: str = "sagemaker.amazonaws.com") -> None:
+        """Would AWS let ``service`` assume this role for the resource ``source_arn``?
 
         Raises:
             CannotAssume: no.
@@ -42,7 +42,7 @@ class Roles:
         role = self.find(role_arn)
         if (
             role is None
-            or not self._trusts(json.loads(role.assume_role_policy_document), service)
+            or not self._trusts(json.loads(role.assume_role_policy_document), service, source_arn)
             or not is_assumable(role, self._now())
         ):
             raise CannotAssume(
@@ -50,8 +50,13 @@ class Roles:
                 f"'{service}' to assume the role."
             )
 
-    def _trusts(self, policy: dict[str, Any], service: str) -> bool:
-        context = {"aws:sourceaccount": self._account_id, "aws:principalisawsservice": "true"}
+    def _trusts(self, policy: dict[str, Any], service: str, source_arn: str) -> bool:
+        """Source: SageMaker Developer Guide, "Cross-service confused deputy prevention"."""
+        context = {
+            "aws:sourceaccount": self._account_id,
+            "aws:sourcearn": source_arn,
+            "aws:principalisawsservice": "true",
+        }
         return policies.evaluate([policy], "sts:AssumeRole", "*", context, principals=[service]) == "Allow"
 
     def environment(self, role_arn: str, region: str, *, session_name: str = "SageMaker") -> dict[str, str]:

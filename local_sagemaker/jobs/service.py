@@ -101,7 +101,7 @@ class Jobs:
             more["Plan"] = models.launch_plan(call, request["ModelName"])
         else:
             try:
-                platform.roles.check(request["RoleArn"])
+                platform.roles.check(request["RoleArn"], call.arn(kind, request[module.NAME]))
             except CannotAssume as error:
                 raise ValidationException(str(error)) from None
         if kind == training.KIND:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import moto.core.base_backend
 import pytest
@@ -134,10 +135,10 @@ class TestObjects:
 
 
 class TestRoles:
-    def role(self, name: str, service: str | list[str]) -> str:
+    def role(self, name: str, service: str | list[str], **more: Any) -> str:
         from moto.iam.models import iam_backends
 
-        statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+        statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole", **more}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         role = iam_backends[ACCOUNT]["aws"].create_role(
             role_name=name, assume_role_policy_document=document, path="/", permissions_boundary=None, description="",
@@ -159,10 +160,17 @@ class TestRoles:
         with pytest.raises(CannotAssume, match=missing):
             platform.roles.environment(missing, REGION)
         arn = self.role("function", ["lambda.amazonaws.com", "edgelambda.amazonaws.com"])
-        platform.roles.check(arn, "lambda.amazonaws.com")
+        platform.roles.check(arn, f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:x", "lambda.amazonaws.com")
         for role in (arn, missing):
             with pytest.raises(CannotAssume, match=r"allows principal 'sagemaker.amazonaws.com' to assume the role"):
-                platform.roles.check(role)
+                platform.roles.check(role, f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/x")
+
+    def test_a_role_may_trust_a_service_for_its_own_resources_only(self, platform: Platform) -> None:
+        ours = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:*"
+        arn = self.role("narrow", "sagemaker.amazonaws.com", Condition={"ArnLike": {"aws:SourceArn": ours}})
+        platform.roles.check(arn, f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/x")
+        with pytest.raises(CannotAssume, match=arn):
+            platform.roles.check(arn, f"arn:aws:sagemaker:{REGION}:210987654321:training-job/x")
 
 
 def test_log_streams(platform: Platform) -> None:
