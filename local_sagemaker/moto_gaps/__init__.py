@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 #: Modules of this package with a function ``install(platform)``.
-SERVICES = ("awslambda", "budgets", "cloudwatch", "events", "kms", "logs", "s3", "sqs")
+SERVICES = ("awslambda", "budgets", "cloudwatch", "events", "iam", "kms", "logs", "s3", "sqs")
 
 #: The same, for services whose import takes long: installed before the first request to them.
 LATER = ("applicationautoscaling", "ec2", "ecr", "servicequotas")

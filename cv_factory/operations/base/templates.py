@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from contracts import source
 from contracts.errors import ContractError
 from contracts.s3uri import S3Uri
 from contracts.settings import Settings
+
+#: The factory's own actors, which the local base makes too.
+ACTORS: tuple[Literal["pipeline", "job", "endpoint", "deployer"], ...] = ("pipeline", "job", "endpoint", "deployer")
 
 _PLACE = re.compile(r"\$\{(\w+)\}")
 
@@ -78,3 +82,65 @@ def role_documents(settings: Settings, actor: str) -> tuple[str, tuple[str, ...]
     if actor == "job" and settings.tracking_server_arn:
         policies.append("tracking")
     return trust, tuple(policies)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Names of documents below ``policies/``.
+
+    Attributes:
+        trust: who may take the role.
+        policies: its inline policies.
+        shared: policies of the account that are attached, because several roles have them.
+    """
+
+    trust: str
+    policies: tuple[str, ...]
+    shared: tuple[str, ...] = ()
+
+
+def roles(settings: Settings) -> dict[str, Role]:
+    """Actor -> the role that the base makes for it; ``terraform/factory/roles.tf`` has the same."""
+    existing = settings.aws.existing
+    found: dict[str, Role] = {
+        actor: Role(*role_documents(settings, actor)) for actor in ACTORS if not getattr(existing, f"{actor}_role")
+    }
+    found["owner"] = Role("trust-owner", ("owner",))
+    if settings.tracking.mlflow == "create":
+        found["tracking"] = Role("trust-sagemaker", ("tracking-server",))
+    if settings.github.repository:
+        network = settings.network.vpc != "none"
+        readings = ("github-plan", *(["github-plan-network"] if network else []))
+        applies = ("github-apply", *(["github-apply-network"] if network else []))
+        found["github-plan"] = Role("trust-github-plan", (), readings)
+        found["github-apply"] = Role("trust-github", applies, readings)
+        found["github-release"] = Role("trust-github", ("github-release",))
+    return found
+
+
+def role_values(settings: Settings, *, key_arn: str, signing_key_arn: str) -> dict[str, str]:
+    """:func:`values`, and what only the roles of people and workflows and the boundary name."""
+    names, existing = settings.names, settings.aws.existing
+    account = f"arn:aws:iam::{names.account_id}"
+    return {
+        **values(settings, key_arn=key_arn, signing_key_arn=signing_key_arn),
+        "pipeline_role_arn": settings.role_arn("pipeline"),
+        "deployer_role_arn": settings.role_arn("deployer"),
+        "github_repository": settings.github.repository,
+        "github_branch": settings.github.branch,
+        "boundary_arn": existing.permissions_boundary or f"{account}:policy/{names.prefix}-boundary",
+        "oidc_provider_arn": existing.oidc_provider or f"{account}:oidc-provider/token.actions.githubusercontent.com",
+    }
+
+
+def trust(settings: Settings, role: Role, places: dict[str, str]) -> Any:
+    """The document that says who may take the role; ``release.owners`` stands for the account, where it is set."""
+    if role.trust != "trust-owner" or not settings.release.owners:
+        return document(f"policies/{role.trust}.json", places)
+    owners = {
+        "Sid": "ReleaseOwners",
+        "Effect": "Allow",
+        "Principal": {"AWS": list(settings.release.owners)},
+        "Action": "sts:AssumeRole",
+    }
+    return {"Version": "2012-10-17", "Statement": [owners]}

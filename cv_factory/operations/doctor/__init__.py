@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from contracts import settings as reader
 from contracts.errors import FactoryError
 from cv_factory import session
-from cv_factory.operations.doctor import base, images, limits, logs, machine, network
+from cv_factory.operations.doctor import base, images, limits, logs, machine, network, roles
 from cv_factory.operations.doctor.finding import OK, PROBLEM, UNSEEN, WARNING, Finding
 from cv_factory.session import Target
 
@@ -31,7 +31,7 @@ _ACCOUNT: dict[str, Callable[[Target], Iterator[Finding]]] = {
     "state": base.state,
     "buckets": base.buckets,
     "keys": base.keys,
-    "roles": base.roles,
+    "roles": roles.roles,
     "github": base.github,
     "registry": base.registry,
     "repositories": images.repositories,

@@ -1,4 +1,4 @@
-"""The base of an environment: buckets, keys, roles, the registry's group, the deployer and its rules."""
+"""The base of an environment: buckets, keys, the registry's group, the deployer and its rules."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Literal
-from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 
-from contracts import jsonio
 from contracts.names import SETTINGS_KEY
 from contracts.release import SETTINGS_VARIABLE
-from cv_factory.operations.base import templates
 from cv_factory.operations.doctor.finding import PROBLEM, WARNING, Finding
 from cv_factory.session import Target
 from deployment.package import build_zip
 
-ACTORS: tuple[Literal["pipeline", "job", "endpoint", "deployer"], ...] = ("pipeline", "job", "endpoint", "deployer")
 #: Hours after which a lock of Terraform's state is one that was left behind.
 LOCK_HOURS = 1.0
 _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
@@ -139,51 +134,6 @@ def keys(target: Target) -> Iterator[Finding]:
             )
         if about["KeyUsage"] != usage:
             yield Finding("keys", PROBLEM, f"{alias} is for {about['KeyUsage']}, not for {usage}", apply(target))
-
-
-def roles(target: Target) -> Iterator[Finding]:
-    """Each actor's role: there, trusted, with the policies that this checkout has."""
-    settings = target.settings
-    places = templates.values(settings, key_arn=_key(target, 0), signing_key_arn=_key(target, 1))
-    for actor in ACTORS:
-        arn = settings.role_arn(actor)
-        name = arn.rsplit("/", 1)[-1]
-        iam = target.client("iam")
-        try:
-            role = iam.get_role(RoleName=name)["Role"]
-        except ClientError as error:
-            if not missing(error):
-                raise
-            yield Finding("roles", PROBLEM, f"there is no role {name}", apply(target))
-            continue
-        if getattr(settings.aws.existing, f"{actor}_role"):
-            continue  # somebody else's: what it may do is not ours to say
-        trust, policies = templates.role_documents(settings, actor)
-        if not _same(role["AssumeRolePolicyDocument"], templates.document(f"policies/{trust}.json", places)):
-            yield Finding("roles", PROBLEM, f"{name} is trusted by others than it should be", apply(target))
-        attached = set(iam.list_role_policies(RoleName=name)["PolicyNames"])
-        for policy in policies:
-            if policy not in attached:
-                yield Finding("roles", PROBLEM, f"{name} lacks its policy {policy}", apply(target))
-            elif not _same(
-                iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"],
-                templates.document(f"policies/{policy}.json", places),
-            ):
-                yield Finding("roles", WARNING, f"the policy {policy} of {name} is not this checkout's", apply(target))
-
-
-def _key(target: Target, which: int) -> str:
-    names = target.settings.names
-    alias = (names.key_alias, names.signing_key_alias)[which]
-    try:
-        return str(target.client("kms").describe_key(KeyId=alias)["KeyMetadata"]["Arn"])
-    except ClientError:
-        return f"(there is no {alias})"  # the check of the keys says so
-
-
-def _same(found: Any, wanted: Any) -> bool:
-    document = json.loads(unquote(found)) if isinstance(found, str) else found
-    return jsonio.canonical(document) == jsonio.canonical(wanted)
 
 
 def github(target: Target) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from contracts import settings as reader
 from contracts import source
 from contracts.settings import Settings
 from cv_factory import session as sessions
-from cv_factory.operations import doctor, infra, local_base
+from cv_factory.operations import doctor, local_base
+from cv_factory.operations.base import resources, state_bucket, templates
 from local_sagemaker import control
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
@@ -68,12 +70,41 @@ class Healthy:
                 tagged = [{"imageTag": source.source_tag(image)}]
                 target.client("ecr").batch_delete_image(repositoryName=names.repository(image), imageIds=tagged)
         local_base.ensure(self.settings, target.session)
-        infra.state_bucket.ensure(target)
+        self.make_roles()
+        state_bucket.ensure(target)
         for bucket in (names.data_bucket, names.artifact_bucket):
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         for provider in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]:
             iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider["Arn"])
         iam.create_open_id_connect_provider(Url=GITHUB, ClientIDList=["sts.amazonaws.com"])
+
+    def make_roles(self) -> None:
+        """The roles of the settings as Terraform makes them: those of people and workflows too, all in the boundary."""
+        iam, kms, settings = self.client("iam"), self.client("kms"), self.settings
+        keys = [kms.describe_key(KeyId=name)["KeyMetadata"]["Arn"] for name in (
+            self.names.key_alias, self.names.signing_key_alias)]  # fmt: skip
+        places = templates.role_values(settings, key_arn=keys[0], signing_key_arn=keys[1])
+        wanted = templates.roles(settings)
+
+        def document(name: str) -> str:
+            return json.dumps(templates.document(f"policies/{name}.json", places))
+
+        prefix = f"arn:aws:iam::{ACCOUNT}:policy/{self.names.prefix}"
+        for name in {"boundary", *(shared for role in wanted.values() for shared in role.shared)}:
+            if f"{prefix}-{name}" not in {one["Arn"] for one in iam.list_policies(Scope="Local")["Policies"]}:
+                iam.create_policy(PolicyName=f"{self.names.prefix}-{name}", PolicyDocument=document(name))
+        for actor, role in wanted.items():
+            resources.role(
+                iam, self.names, actor, templates.trust(settings, role, places),
+                {policy: json.loads(document(policy)) for policy in role.policies},
+            )  # fmt: skip
+            name = self.names.role(actor)
+            iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=places["boundary_arn"])
+            there = {one["PolicyArn"] for one in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]}
+            for arn in there - {f"{prefix}-{one}" for one in role.shared}:
+                iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+            for arn in {f"{prefix}-{one}" for one in role.shared} - there:
+                iam.attach_role_policy(RoleName=name, PolicyArn=arn)
 
     def findings(self) -> list[doctor.Finding]:
         """What is not well."""

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from contracts import release, source
 from cv_factory import session as sessions
 from cv_factory.operations import doctor, local_base
-from cv_factory.operations.base import images, network, templates
+from cv_factory.operations.base import images, network
 from cv_factory.operations.doctor import base, limits, machine
 from tests.cv_factory.doctor.conftest import FACTORY_YAML, GITHUB, Healthy
 
@@ -184,6 +184,67 @@ def a_policy_gone(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     it.client("iam").delete_role_policy(RoleName=it.names.role("deployer"), PolicyName="deployer")
 
 
+@fault("roles", "role/theirs may not s3:PutObject on arn:aws:s3:::shop-dev-artifacts-111122223333/runs/x/")
+def a_role_of_theirs_that_may_too_little(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    arn, iam = "arn:aws:iam::111122223333:role/theirs", it.client("iam")
+    if "theirs" not in {one["RoleName"] for one in iam.list_roles()["Roles"]}:
+        document = json.dumps({"Version": "2012-10-17", "Statement": [EVERYBODY]})
+        iam.create_role(RoleName="theirs", AssumeRolePolicyDocument=document)
+    reads = {"Effect": "Allow", "Action": ["s3:GetObject", "kms:GenerateDataKey"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [reads]})
+    iam.put_role_policy(RoleName="theirs", PolicyName="reads", PolicyDocument=document)
+    it.more(f"aws: {{existing: {{job_role: '{arn}'}}}}")
+    it.make_roles()
+    local_base.ensure(it.settings, boto3.Session(region_name="eu-west-1"))
+    it.make_roles()
+
+
+ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
+
+
+@fault("roles", f"aws iam detach-role-policy --role-name shop-dev-job --policy-arn {ADMINISTRATOR}")
+def an_administrator_by_hand(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("iam").attach_role_policy(RoleName=it.names.role("job"), PolicyArn=ADMINISTRATOR)
+
+
+@fault("roles", "aws iam delete-role-policy --role-name shop-dev-owner --policy-name more")
+def an_owner_who_may_more(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+    it.client("iam").put_role_policy(
+        RoleName=it.names.role("owner"), PolicyName="more", PolicyDocument=json.dumps(document)
+    )
+
+
+@fault("roles", "shop-dev-github-apply has no boundary")
+def a_role_without_the_boundary(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.client("iam").delete_role_permissions_boundary(RoleName=it.names.role("github-apply"))
+
+
+@fault("roles", "shop-dev-github-plan lacks its policy arn:aws:iam::111122223333:policy/shop-dev-github-plan")
+def a_shared_policy_that_is_detached(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    arn = f"arn:aws:iam::111122223333:policy/{it.names.prefix}-github-plan"
+    it.client("iam").detach_role_policy(RoleName=it.names.role("github-plan"), PolicyArn=arn)
+
+
+@fault("roles", "shop-dev-boundary is not this checkout's")
+def another_boundary(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    it.client("iam").create_policy_version(
+        PolicyArn=_boundary(it), PolicyDocument=json.dumps(document), SetAsDefault=True
+    )
+
+
+@fault("roles", "there is no role shop-dev-tracking")
+def no_role_of_the_tracking_server(it: Healthy, patch: pytest.MonkeyPatch) -> None:
+    it.more("tracking: {mlflow: create}")
+    tracked = it.settings
+    it.make_roles()
+    iam, name = it.client("iam"), tracked.names.role("tracking")
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    iam.delete_role(RoleName=name)
+
+
 @fault("github", "is not there")
 def no_identity_provider(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     it.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=_provider(it))
@@ -302,7 +363,7 @@ def a_network_without_a_way_out(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     group = ec2.create_security_group(GroupName="jobs", Description="jobs", VpcId=vpc)["GroupId"]
     existing = f"{{subnet_ids: [{subnet}], security_group_ids: [{group}]}}"
     it.more(f"network: {{vpc: existing}}, aws: {{existing: {existing}}}")
-    _network_policies(it)
+    it.make_roles()
 
 
 @fault("network", "does not exist")
@@ -310,7 +371,7 @@ def a_subnet_that_is_gone(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     it.more(
         "network: {vpc: existing}, aws: {existing: {subnet_ids: [subnet-00000000], security_group_ids: [sg-00000000]}}"
     )
-    _network_policies(it)
+    it.make_roles()
 
 
 @fault("network", "Name subnets and groups of one VPC")
@@ -320,19 +381,20 @@ def a_group_of_another_vpc(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     subnet = ec2.create_subnet(VpcId=here, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
     group = ec2.create_security_group(GroupName="jobs", Description="jobs", VpcId=there)["GroupId"]
     it.more(f"network: {{vpc: existing}}, aws: {{existing: {{subnet_ids: [{subnet}], security_group_ids: [{group}]}}}}")
-    _network_policies(it)
+    it.make_roles()
 
 
 @fault("network", "the base has no network yet -> cv-factory --env dev infra apply")
 def a_network_that_is_not_made_yet(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     it.more("network: {vpc: create}")
-    _network_policies(it)
+    it.make_roles()
 
 
 @fault("network", "endpoint for s3 -> cv-factory --env dev infra apply")
 def a_made_network_without_its_gateway(it: Healthy, patch: pytest.MonkeyPatch) -> None:
     it.more("network: {vpc: create, endpoints: none}")
     local_base.ensure(it.settings, boto3.Session(region_name="eu-west-1"))
+    it.make_roles()
 
 
 def _put_signed(it: Healthy, item: images.Manifest, kind: str = images.MANIFEST_TYPE) -> None:
@@ -355,11 +417,8 @@ def _digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def _network_policies(it: Healthy) -> None:
-    places = templates.values(it.settings, key_arn="", signing_key_arn="")
-    document = json.dumps(templates.document("policies/network.json", places))
-    for actor in ("job", "endpoint"):
-        it.client("iam").put_role_policy(RoleName=it.names.role(actor), PolicyName="network", PolicyDocument=document)
+def _boundary(it: Healthy) -> str:
+    return f"arn:aws:iam::111122223333:policy/{it.names.prefix}-boundary"
 
 
 def _key(it: Healthy, alias: str) -> str:
@@ -437,6 +496,11 @@ def _unplant(it: Healthy) -> None:
     kms, s3, logs = it.client("kms"), it.client("s3"), it.client("logs")
     for group in logs.describe_log_groups(logGroupNamePrefix="/aws/sagemaker/")["logGroups"]:
         logs.delete_log_group(logGroupName=group["logGroupName"])
+    iam = it.client("iam")
+    for version in iam.list_policy_versions(PolicyArn=_boundary(it))["Versions"]:
+        if version["VersionId"] != "v1":
+            iam.set_default_policy_version(PolicyArn=_boundary(it), VersionId="v1")
+            iam.delete_policy_version(PolicyArn=_boundary(it), VersionId=version["VersionId"])
     for alias in (it.names.key_alias, it.names.signing_key_alias):
         state: Any = kms.describe_key(KeyId=alias)["KeyMetadata"]
         if state["KeyState"] == "PendingDeletion":
