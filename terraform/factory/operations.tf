@@ -19,4 +19,6 @@ module "operations" {
   deployer_log_group       = module.deployer.log_group
   deployer_timeout_seconds = local.deployer_spec.timeout_seconds
   failed_queue             = module.deployer.failed_queue_name
+  retry_attempts           = local.deployer_spec.retry_attempts
+  event_age_seconds        = local.deployer_spec.event_age_seconds
 }

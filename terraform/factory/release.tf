@@ -75,6 +75,7 @@ module "deployer" {
     (local.names.endpoint_rule) = templatefile("${path.module}/../events/endpoint.json", local.places)
   }
   sweep_rule           = local.names.sweep_rule
+  senders              = ["arn:aws:events:${local.names.region}:${local.names.account_id}:rule/${local.names.prefix}-execution-failed"]
   alias                = local.names.deployer_alias
   kms_key_arn          = local.key_arn
   log_days             = local.settings.operations.log_days

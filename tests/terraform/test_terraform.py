@@ -18,6 +18,8 @@ from contracts.settings import load
 from cv_factory.operations import infra
 from cv_factory.operations.base import network as networks
 from cv_factory.operations.base import templates
+from cv_factory.operations.doctor import roles
+from docs import costs
 from tests.terraform import network
 from tests.terraform.described import described
 
@@ -83,6 +85,15 @@ def test_every_kind_of_resource_is_compared_or_left_out_with_a_reason(applied: A
     assert set(kinds) == COMPARED | set(TERRAFORM_ONLY)
 
 
+def test_what_the_page_of_costs_counts_is_what_is_made(applied: Any) -> None:
+    kinds: Counter[str] = Counter()
+    for root in infra.ROOTS:
+        for module in _modules(applied.output(root, "show", "-json")["values"]["root_module"]):
+            kinds.update(item["type"] for item in module.get("resources", []) if item["mode"] == "managed")
+    for kind in ("kms_key", "cloudwatch_metric_alarm", "cloudwatch_dashboard", "cloudwatch_log_metric_filter"):
+        assert kinds[f"aws_{kind}"] == costs.resources(f"aws_{kind}"), kind
+
+
 def _modules(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield module
     for child in module.get("child_modules", []):
@@ -103,6 +114,13 @@ def test_the_endpoints_are_those_that_the_doctor_looks_for(applied: Any) -> None
     wanted = {names[service] for service in (networks.GATEWAY, *networks.called(applied.settings))}
     assert {item["ServiceName"] for item in network.endpoints(applied.client("ec2"))} == wanted
     assert names["sts"] in wanted and names["experiments"] not in wanted
+
+
+def test_the_doctor_expects_the_roles_that_terraform_makes(applied: Any) -> None:
+    """terraform/factory/roles.tf and cv_factory/operations/base/templates.py name the same actors and documents."""
+    wanted = templates.roles(applied.settings)
+    assert {"owner", "github-plan", "github-apply", "github-release"} < set(wanted)
+    assert list(roles.check(applied.target, wanted, bounded=True)) == []
 
 
 def test_the_deployer_works_on_what_terraform_made(applied: Any) -> None:
@@ -194,6 +212,11 @@ def test_what_would_break_a_resource_is_refused(
     assert done.returncode == 1 and message in " ".join(re.sub(r"[│\n]", " ", done.stderr).split())
 
 
+#: Variables of modules that take any value of their type: (module, variable).
+UNCHECKED = {
+    ("registry", "description"),  # any text
+    ("storage", "kms_key_arn"), ("storage", "log_bucket"),  # another resource's attributes, not known at a plan
+}  # fmt: skip
 TESTED = sorted(
     path.parent.parent.relative_to(templates.folder()).as_posix() for path in templates.folder().rglob("*.tftest.hcl")
 )
@@ -212,6 +235,11 @@ def test_variations_of_the_settings(checkout: Path, folder: str) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_module_has_tests_of_its_own() -> None:
+    modules = {f"modules/{folder.name}" for folder in (templates.folder() / "modules").iterdir() if folder.is_dir()}
+    assert modules | set(infra.ROOTS) == set(TESTED)
+
+
 def test_the_files_are_formatted_and_valid(checkout: Path, applied: Any) -> None:
     done = subprocess.run(
         ["terraform", "fmt", "-check", "-recursive", str(checkout / "terraform")],
@@ -226,6 +254,9 @@ def test_every_variable_is_typed_and_described(checkout: Path) -> None:
     for file in checkout.glob("terraform/**/variables.tf"):
         for block in re.findall(r'^variable "\w+" \{.*?^\}', file.read_text(), re.S | re.M):
             assert "description =" in block and re.search(r"^  type +=", block, re.M), block
+            kind = (file.parent.name, re.findall(r'"(\w+)"', block)[0])
+            checked = "validation {" in block or re.search(r"^  type +=.*bool", block, re.M)
+            assert checked or kind in UNCHECKED or "modules" not in file.parts, kind
     for file in checkout.glob("terraform/**/*.tf"):
         text = file.read_text()
         assert not re.search(r"127\.0\.0\.1|localhost|endpoints *\{|skip_(credentials|requesting)", text), file

@@ -29,7 +29,7 @@ resource "aws_sqs_queue" "failed" {
       Principal = { Service = "events.amazonaws.com" }
       Action    = "sqs:SendMessage"
       Resource  = "arn:aws:sqs:${var.region}:${var.account_id}:${local.queue_name}"
-      Condition = { ArnEquals = { "aws:SourceArn" = sort([for rule in local.rules : rule.arn]) } }
+      Condition = { ArnEquals = { "aws:SourceArn" = sort(concat([for rule in local.rules : rule.arn], var.senders)) } }
     }]
   })
 }

@@ -62,6 +62,11 @@ variable "permissions_boundary" {
   description = "ARN of a boundary that is there already; null: one is made."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary))
+    error_message = "aws.existing.permissions_boundary must be a policy's ARN."
+  }
 }
 
 variable "make_oidc_provider" {

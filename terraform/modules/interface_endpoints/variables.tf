@@ -2,6 +2,11 @@ variable "name" {
   description = "Begins the names of the security group and the endpoints."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,40}$", var.name))
+    error_message = "The name has 3 to 41 of a-z, 0-9 and -, and starts with a letter."
+  }
 }
 
 variable "account_id" {
@@ -19,6 +24,11 @@ variable "vpc_id" {
   description = "The VPC that gets the endpoints."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = var.vpc_id != ""
+    error_message = "Name the VPC."
+  }
 }
 
 variable "subnet_ids" {
@@ -36,6 +46,11 @@ variable "client_groups" {
   description = "Name -> id of each security group whose members reach the endpoints on port 443."
   type        = map(string)
   nullable    = false
+
+  validation {
+    condition     = length(var.client_groups) > 0
+    error_message = "Without a group nobody would reach the endpoints."
+  }
 }
 
 variable "services" {

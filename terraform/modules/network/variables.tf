@@ -24,6 +24,11 @@ variable "region" {
   description = "Region that everything lies in."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "A region is named as eu-west-1 is."
+  }
 }
 
 variable "cidr" {
@@ -56,6 +61,11 @@ variable "services" {
   description = "Short name -> full name of each service that gets an interface endpoint; empty: none."
   type        = map(string)
   nullable    = false
+
+  validation {
+    condition     = alltrue([for service in values(var.services) : can(regex("^(com\\.amazonaws|aws\\.sagemaker)\\.[a-z0-9-]+\\.[a-z0-9.-]+$", service))])
+    error_message = "A service's name is com.amazonaws.REGION.SERVICE or aws.sagemaker.REGION.SERVICE."
+  }
 }
 
 variable "buckets" {
@@ -73,6 +83,11 @@ variable "read_buckets" {
   description = "Buckets that are only read through the gateway."
   type        = list(string)
   nullable    = false
+
+  validation {
+    condition     = alltrue([for name in var.read_buckets : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", name))])
+    error_message = "A bucket name has 3 to 63 of a-z, 0-9, dot and hyphen, and starts and ends with a letter or digit."
+  }
 }
 
 variable "nat" {
@@ -85,16 +100,34 @@ variable "log_days" {
   description = "Days that the flow logs are kept; one of the values that CloudWatch Logs knows."
   type        = number
   nullable    = false
+
+  validation {
+    condition = contains(
+      [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
+      var.log_days,
+    )
+    error_message = "operations.log_days must be one that CloudWatch Logs knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, …"
+  }
 }
 
 variable "permissions_boundary" {
   description = "ARN of a policy that limits the flow logs' role; null: none."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.permissions_boundary != ""
+    error_message = "Name the policy, or null for none."
+  }
 }
 
 variable "kms_key_arn" {
   description = "Key of the flow logs' group; null: CloudWatch Logs' own."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "This is not a key's ARN."
+  }
 }

@@ -37,7 +37,7 @@ locals {
       above       = 0
     }
     failed-events = {
-      description = "Events wait in the queue that the deployer could not handle; the sweep makes up for them."
+      description = "Events wait in the queue that the deployer could not handle (the sweep makes up for them), or notices of failed executions that this topic did not take."
       namespace   = "AWS/SQS"
       metric      = "ApproximateNumberOfMessagesVisible"
       dimensions  = { QueueName = var.failed_queue }

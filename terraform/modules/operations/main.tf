@@ -73,6 +73,14 @@ resource "aws_cloudwatch_event_target" "failed_execution" {
   target_id = "alerts"
   arn       = aws_sns_topic.alerts.arn
 
+  dead_letter_config {
+    arn = "arn:aws:sqs:${var.region}:${var.account_id}:${var.failed_queue}"
+  }
+  retry_policy {
+    maximum_retry_attempts       = var.retry_attempts
+    maximum_event_age_in_seconds = var.event_age_seconds
+  }
+
   input_transformer {
     input_paths    = { execution = "$.detail.pipelineExecutionArn", time = "$.time" }
     input_template = "\"<time>: the execution <execution> failed. Why: cv-factory --env ${var.environment} status <execution>\""

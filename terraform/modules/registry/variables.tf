@@ -2,12 +2,22 @@ variable "training_repository" {
   description = "Name of the repository of training images."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]+([._/-][a-z0-9]+)*$", var.training_repository)) && length(var.training_repository) <= 256
+    error_message = "A repository's name has at most 256 of a-z, 0-9 and single . _ - / between them."
+  }
 }
 
 variable "inference_repository" {
   description = "Name of the repository of inference images, which packages name."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]+([._/-][a-z0-9]+)*$", var.inference_repository)) && length(var.inference_repository) <= 256
+    error_message = "A repository's name has at most 256 of a-z, 0-9 and single . _ - / between them."
+  }
 }
 
 variable "package_group" {
@@ -31,6 +41,11 @@ variable "kms_key_arn" {
   description = "Key that encrypts the images."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "This is not a key's ARN."
+  }
 }
 
 variable "images_keep" {

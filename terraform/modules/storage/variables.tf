@@ -86,4 +86,9 @@ variable "logs_of_buckets" {
   type        = set(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = alltrue([for name in var.logs_of_buckets : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", name))])
+    error_message = "A bucket name has 3 to 63 of a-z, 0-9, dot and hyphen, and starts and ends with a letter or digit."
+  }
 }

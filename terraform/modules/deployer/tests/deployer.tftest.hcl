@@ -94,3 +94,27 @@ run "days_that_cloudwatch_knows" {
   }
   expect_failures = [var.log_days]
 }
+
+run "other_rules_may_send_to_the_queue" {
+  command = apply
+
+  variables {
+    senders = ["arn:aws:events:eu-west-1:123456789012:rule/widgets-dev-execution-failed"]
+  }
+  assert {
+    condition = contains(
+      jsondecode(aws_sqs_queue.failed.policy).Statement[0].Condition.ArnEquals["aws:SourceArn"],
+      "arn:aws:events:eu-west-1:123456789012:rule/widgets-dev-execution-failed",
+    )
+    error_message = "The queue must take what the rule could not deliver."
+  }
+}
+
+run "a_pattern_is_an_object" {
+  command = plan
+
+  variables {
+    patterns = { widgets-dev-registry = "[]" }
+  }
+  expect_failures = [var.patterns]
+}

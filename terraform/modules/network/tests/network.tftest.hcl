@@ -174,3 +174,12 @@ run "a_region_with_one_zone_is_refused" {
   }
   expect_failures = [data.aws_availability_zones.available]
 }
+
+run "days_that_cloudwatch_knows" {
+  command = plan
+
+  variables {
+    log_days = 31
+  }
+  expect_failures = [var.log_days]
+}

@@ -25,6 +25,8 @@ variables {
   deployer_log_group       = "/aws/lambda/widgets-dev-deployer"
   deployer_timeout_seconds = 300
   failed_queue             = "widgets-dev-deployer-failed"
+  retry_attempts           = 8
+  event_age_seconds        = 3600
 }
 
 run "all_is_told_to_the_topic" {
@@ -37,6 +39,14 @@ run "all_is_told_to_the_topic" {
   assert {
     condition     = alltrue([for one in aws_cloudwatch_metric_alarm.this : toset(one.alarm_actions) == toset(["arn:aws:sns:eu-west-1:123456789012:widgets-dev-alerts"])])
     error_message = "Every alarm is told."
+  }
+  assert {
+    condition = (
+      one(aws_cloudwatch_event_target.failed_execution.dead_letter_config).arn == "arn:aws:sqs:eu-west-1:123456789012:widgets-dev-deployer-failed" &&
+      one(aws_cloudwatch_event_target.failed_execution.retry_policy).maximum_retry_attempts == 8 &&
+      one(aws_cloudwatch_event_target.failed_execution.retry_policy).maximum_event_age_in_seconds == 3600
+    )
+    error_message = "A notice that the topic does not take is sent again, and then kept."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["duration"].threshold == 240000
@@ -99,4 +109,22 @@ run "a_budget_is_not_negative" {
     budget_usd = -1
   }
   expect_failures = [var.budget_usd]
+}
+
+run "mail_goes_to_an_address" {
+  command = plan
+
+  variables {
+    email = "ml at example.com"
+  }
+  expect_failures = [var.email]
+}
+
+run "a_budget_counts_what_has_tags" {
+  command = plan
+
+  variables {
+    tags = {}
+  }
+  expect_failures = [var.tags]
 }

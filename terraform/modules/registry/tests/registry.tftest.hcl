@@ -91,3 +91,12 @@ run "at_least_one_image_stays" {
   }
   expect_failures = [var.images_keep]
 }
+
+run "a_repository_s_name_is_ecr_s" {
+  command = plan
+
+  variables {
+    training_repository = "Widgets/training"
+  }
+  expect_failures = [var.training_repository]
+}
