@@ -114,6 +114,12 @@ ROWS: tuple[Check | ByHand, ...] = (
     ),
     Check("account.plan", "`infra plan` after it", "no change", plan, needs=("the base", "Terraform")),
     ByHand(
+        "`doctor` after it and `make images`",
+        "no problem: IAM gives the policies back as they were put, its simulator allows each call of the roles' dry run,"
+        " and the quota of serverless endpoints has the name that `doctor` asks for",
+        "it reads only: run `cv-factory --env dev doctor` as an administrator, once with `serving.serverless` set",
+    ),
+    ByHand(
         "the roles `<name>-<env>-github-plan`, `-apply` and `-release`, taken by workflows",
         "every line of `ci.yml` and `release.yml` is allowed; a pull request gets neither of the other two, and no"
         " environment another's",
