@@ -5,7 +5,8 @@ two executions, approvals, a pin, a roll-back and invocations, each actor in its
 
 - removal: each statement of each role is taken out and every recorded call is decided again (``removal``); five are
   taken out for real, and what needs them is refused;
-- negative: calls that would hurt, each with the role's credentials, and tokens that must not be trusted (``negative``).
+- negative: calls that would hurt, each with the role's credentials, and with those of a service's role that a workflow
+  has widened as far as it can; and tokens that must not be trusted (``negative``).
 
 Needs terraform and the AWS provider (``TF_PLUGIN_MIRROR`` names a folder with it). About eight minutes on two cores;
 ``--quick`` leaves the second execution, the roll-back and the five real removals out.
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.least_privilege import negative, removal, scenario, tables
-from benchmarks.least_privilege.stack import Stack, opened
+from benchmarks.least_privilege.stack import Actor, Stack, opened
 
 
 def main() -> int:
@@ -66,13 +67,19 @@ def main() -> int:
 
 def attempt_all(stack: Stack) -> dict[str, Any]:
     """Every negative call and token: how many, those that were not refused, and the rows of the table."""
-    actors = negative.actors(stack)
-    rows, bad = [], []
-    for attempt in negative.attempts(stack):
-        outcome = negative.refused(stack, attempt, actors)
-        rows.append((attempt.role, f"{attempt.service}.{attempt.operation}", attempt.why, not outcome))
-        if outcome:
-            bad.append(f"{attempt.role}: {attempt.service}.{attempt.operation} ({attempt.why}): {outcome}")
+    rows: list[tables.Row] = []
+    bad: list[str] = []
+
+    def attempt_each(attempts: list[negative.Attempt], actors: dict[str, Actor]) -> None:
+        for attempt in attempts:
+            outcome = negative.refused(stack, attempt, actors)
+            rows.append((attempt.role, f"{attempt.service}.{attempt.operation}", attempt.why, not outcome))
+            if outcome:
+                bad.append(f"{attempt.role}: {attempt.service}.{attempt.operation} ({attempt.why}): {outcome}")
+
+    attempt_each(negative.attempts(stack), negative.actors(stack))
+    with negative.widened(stack) as actors:
+        attempt_each(negative.widened_attempts(stack), actors)
     for role, subject, audience, why in negative.TOKENS:
         refused = negative.token_refused(stack, role, subject, audience)
         rows.append((f"github-{role}", "sts.assume_role_with_web_identity", why, refused))

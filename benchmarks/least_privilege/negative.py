@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from benchmarks.least_privilege.stack import (
     ENVIRONMENT,
     HOST,
     PULL_REQUEST,
+    READER,
     REGION,
     REPOSITORY,
     Actor,
@@ -22,6 +25,9 @@ from benchmarks.least_privilege.stack import (
 )
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
+
+
+_EVERYTHING = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,6 @@ def attempts(stack: Stack) -> list[Attempt]:
     key, signing = names.key_alias, names.signing_key_alias
     ecr = {"repositoryName": names.inference_repository}
     other, boundary = "another-environment-data", f"arn:aws:iam::{ACCOUNT}:policy/{names.prefix}-boundary"
-    everything = json.dumps(
-        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    )
     model = {"ModelName": "stolen", "PrimaryContainer": {"Image": f"{names.registry}/x"}}
     found: list[Attempt] = []
 
@@ -64,7 +67,7 @@ def attempts(stack: Stack) -> list[Attempt]:
 
     def escalate(role: str, of: str) -> None:
         no(role, f"{of} may everything", "iam", "put_role_policy", RoleName=names.role(of), PolicyName="all",
-           PolicyDocument=everything)  # fmt: skip
+           PolicyDocument=_EVERYTHING)  # fmt: skip
 
     def take(role: str, of: str) -> None:
         no(role, f"acts as {of}", "sts", "assume_role", RoleArn=names.role_arn(of), RoleSessionName="theft")
@@ -114,6 +117,8 @@ def attempts(stack: Stack) -> list[Attempt]:
     no("deployer", "a package is gone", "sagemaker", "delete_model_package", ModelPackageName=package)
     no("deployer", "signs what it checks", "kms", "sign", KeyId=signing, Message=b"x",
        SigningAlgorithm="ECDSA_SHA_256")  # fmt: skip
+    no("deployer", "grants the key to somebody", "kms", "create_grant", KeyId=key,
+       GranteePrincipal=f"arn:aws:iam::{READER}:root", Operations=["Decrypt"])  # fmt: skip
     read("deployer", "images of the data set", data, "blobs/x")
     escalate("deployer", "deployer")
     # A pull request's own code plans.
@@ -131,16 +136,16 @@ def attempts(stack: Stack) -> list[Attempt]:
     escalate("github-apply", "github-apply")
     escalate("github-apply", "owner")
     no("github-apply", "a role without a boundary", "iam", "create_role", RoleName=f"{names.prefix}-x",
-       AssumeRolePolicyDocument=everything)  # fmt: skip
+       AssumeRolePolicyDocument=_EVERYTHING)  # fmt: skip
     no("github-apply", "a role of its own name", "iam", "create_role", RoleName="x",
-       AssumeRolePolicyDocument=everything, PermissionsBoundary=boundary)  # fmt: skip
+       AssumeRolePolicyDocument=_EVERYTHING, PermissionsBoundary=boundary)  # fmt: skip
     no("github-apply", "a user with keys", "iam", "create_user", UserName="x")
     no("github-apply", "the boundary is lifted", "iam", "delete_role_permissions_boundary", RoleName=names.role("job"))
-    no("github-apply", "a wider boundary", "iam", "create_policy_version", PolicyDocument=everything,
+    no("github-apply", "a wider boundary", "iam", "create_policy_version", PolicyDocument=_EVERYTHING,
        PolicyArn=boundary, SetAsDefault=True)  # fmt: skip
     no("github-apply", "the data is gone", "s3", "delete_bucket", Bucket=data)
     no("github-apply", "everything unreadable", "kms", "schedule_key_deletion", KeyId=key)
-    no("github-apply", "everybody reads the data", "s3", "put_bucket_policy", Bucket=data, Policy=everything)
+    no("github-apply", "everybody reads the data", "s3", "put_bucket_policy", Bucket=data, Policy=_EVERYTHING)
     expiry = {"Rules": [{"ID": "x", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}]}
     no("github-apply", "the data expires", "s3", "put_bucket_lifecycle_configuration", Bucket=data,
        LifecycleConfiguration=expiry)  # fmt: skip
@@ -151,8 +156,25 @@ def attempts(stack: Stack) -> list[Attempt]:
         "put_key_policy",
         KeyId=key,
         PolicyName="default",
-        Policy=everything,
+        Policy=_EVERYTHING,
     )
+    theirs = _their_network(stack)
+    open_ = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    mark = [{"Key": "Project", "Value": stack.settings.name}, {"Key": "Environment", "Value": ENV}]
+    for what, name in theirs.items():
+        no("github-apply", f"somebody else's {what} becomes ours", "ec2", "create_tags", Resources=[name], Tags=mark)
+    no("github-apply", "somebody else's network is open", "ec2", "authorize_security_group_ingress",
+       GroupId=theirs["group"], IpPermissions=open_)  # fmt: skip
+    no("github-apply", "somebody else's machines are cut off", "ec2", "revoke_security_group_egress",
+       GroupId=theirs["group"], IpPermissions=open_)  # fmt: skip
+    no("github-apply", "somebody else's traffic goes elsewhere", "ec2", "create_route", RouteTableId=theirs["table"],
+       DestinationCidrBlock="0.0.0.0/0", GatewayId="igw-x")  # fmt: skip
+    no("github-apply", "somebody else's network has no names", "ec2", "modify_vpc_attribute", VpcId=theirs["network"],
+       EnableDnsSupport={"Value": False})  # fmt: skip
+    no("github-apply", "a subnet of ours in somebody else's network", "ec2", "create_subnet", VpcId=theirs["network"],
+       CidrBlock="10.99.1.0/24", TagSpecifications=[{"ResourceType": "subnet", "Tags": mark}])  # fmt: skip
+    no("github-apply", "a network that nobody knows", "ec2", "create_vpc", CidrBlock="10.98.0.0/16")
+    no("github-apply", "a machine for mining", "ec2", "run_instances", ImageId="ami-x", MinCount=1, MaxCount=1)
     read("github-apply", "images of the data set", data, "datasets/x/manifest.json")
     approve("github-apply")
     take("github-apply", "owner")
@@ -177,6 +199,64 @@ def attempts(stack: Stack) -> list[Attempt]:
     read("owner", "Terraform's state", state, "factory.tfstate")
     escalate("owner", "owner")
     return found
+
+
+#: A service's role with a policy that allows everything: what the boundary keeps it from.
+WIDENED = "job, widened"
+
+
+def widened_attempts(stack: Stack) -> list[Attempt]:
+    """What the job's role tries once a workflow has widened it."""
+    names = stack.settings.names
+    data, key, boundary = names.data_bucket, names.key_alias, f"arn:aws:iam::{ACCOUNT}:policy/{names.prefix}-boundary"
+    expiry = {"Rules": [{"ID": "x", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}]}
+    package = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{names.package_group}/1"
+    table: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("everything unreadable in a month", "kms", "schedule_key_deletion", {"KeyId": key}),
+        ("everything unreadable", "kms", "disable_key", {"KeyId": key}),
+        ("a key policy of its own", "kms", "put_key_policy", {"KeyId": key, "PolicyName": "default", "Policy": "{}"}),
+        ("the data is gone", "s3", "delete_bucket", {"Bucket": data}),
+        ("an image is gone", "s3", "delete_object", {"Bucket": data, "Key": "x"}),
+        ("everybody reads the data", "s3", "put_bucket_policy", {"Bucket": data, "Policy": "{}"}),
+        ("the data expires", "s3", "put_bucket_lifecycle_configuration",
+         {"Bucket": data, "LifecycleConfiguration": expiry}),
+        ("another data set", "s3", "put_object", {"Bucket": data, "Key": "datasets/x/manifest.json", "Body": b"x"}),
+        ("somebody else's bucket", "s3", "get_object", {"Bucket": "another-environment-data", "Key": "x"}),
+        ("acts as the owner", "sts", "assume_role", {"RoleArn": names.role_arn("owner"), "RoleSessionName": "theft"}),
+        ("a machine for mining", "ec2", "run_instances", {"ImageId": "ami-x", "MinCount": 1, "MaxCount": 1}),
+        ("a signature of any image", "kms", "sign",
+         {"KeyId": names.signing_key_alias, "Message": b"x", "SigningAlgorithm": "ECDSA_SHA_256"}),
+        ("a model approves itself", "sagemaker", "update_model_package",
+         {"ModelPackageArn": package, "ModelApprovalStatus": "Approved"}),
+        ("a user with keys", "iam", "create_user", {"UserName": "x"}),
+        ("a wider boundary", "iam", "create_policy_version",
+         {"PolicyArn": boundary, "PolicyDocument": _EVERYTHING, "SetAsDefault": True}),
+        ("leaves the boundary", "iam", "delete_role_permissions_boundary", {"RoleName": names.role("job")}),
+    ]  # fmt: skip
+    return [Attempt(WIDENED, *row) for row in table]
+
+
+@contextlib.contextmanager
+def widened(stack: Stack) -> Iterator[dict[str, Actor]]:
+    """The workflow gives the job's role everything, which it may; taken back at the end."""
+    names = stack.settings.names
+    iam = stack.client(stack.workflow("apply", ENVIRONMENT), "iam")
+    role = {"RoleName": names.role("job"), "PolicyName": "everything"}
+    iam.put_role_policy(**role, PolicyDocument=_EVERYTHING)
+    try:
+        yield {WIDENED: stack.service("job")}
+    finally:
+        stack.client(stack.root, "iam").delete_role_policy(**role)
+
+
+def _their_network(stack: Stack) -> dict[str, str]:
+    """A network of another project in this account: its id, and those of its group and route table."""
+    ec2 = stack.client(stack.root, "ec2")
+    network = ec2.create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
+    group = ec2.create_security_group(GroupName="theirs", Description="theirs", VpcId=network)["GroupId"]
+    table = ec2.create_route_table(VpcId=network)["RouteTable"]["RouteTableId"]
+    ec2.create_tags(Resources=[network, group, table], Tags=[{"Key": "Project", "Value": "theirs"}])
+    return {"network": network, "group": group, "table": table}
 
 
 #: (role, the token's subject, audience, why)
