@@ -29,7 +29,7 @@ data: {source: "s3://their-bucket/photos"}
 serving: {capture_share: 0.25, image_url_hosts: [images.example.com, cdn.example.com], max_instances: 3}
 network: {vpc: create, nat: true, isolated: [train]}
 operations: {email: ml@example.com, log_days: 14, budget_usd: 50, images_keep: 7, reserved_concurrency: 2}
-release: {readers: ["210987654321", "111122223333"]}
+release: {readers: ["210987654321", "111122223333"], owners: ["arn:aws:iam::123456789012:role/lead"]}
 github: {repository: acme/widgets, branch: trunk}
 environments:
   local: {release: {strategy: linear, percent: 20, bake_minutes: 3}}
