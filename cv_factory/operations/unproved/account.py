@@ -115,8 +115,8 @@ ROWS: tuple[Check | ByHand, ...] = (
     Check("account.plan", "`infra plan` after it", "no change", plan, needs=("the base", "Terraform")),
     ByHand(
         "`doctor` after it and `make images`",
-        "no problem: IAM gives the policies back as they were put, its simulator allows each call of the roles' dry run,"
-        " and the quota of serverless endpoints has the name that `doctor` asks for",
+        "no problem: IAM gives the policies back as they were put, its simulator allows each call of the roles' dry"
+        " run, and the quota of serverless endpoints has the name that `doctor` asks for",
         "it reads only: run `cv-factory --env dev doctor` as an administrator, once with `serving.serverless` set",
     ),
     ByHand(

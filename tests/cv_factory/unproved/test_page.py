@@ -32,7 +32,7 @@ def test_every_line_is_tried_or_says_why_not() -> None:
     assert len({check.id for check in checks}) == len(checks) == len({check.try_it for check in checks})
     assert all(re.fullmatch(r"(pipeline|jobs|registry|endpoint|account)\.[a-z-]+", check.id) for check in checks)
     assert all(len(row.why) > 30 for row in ROWS if isinstance(row, ByHand))
-    assert len(checks) == 31 and len(ROWS) == 54  # a line goes away only when AWS has answered
+    assert len(checks) == 31 and len(ROWS) == 55  # a line goes away only when AWS has answered
 
 
 def test_every_instance_of_the_settings_that_ship_has_a_price() -> None:
