@@ -8,7 +8,7 @@ two executions, approvals, a pin, a roll-back and invocations, each actor in its
 - negative: calls that would hurt, each with the role's credentials, and with those of a service's role that a workflow
   has widened as far as it can; and tokens that must not be trusted (``negative``).
 
-Needs terraform and the AWS provider (``TF_PLUGIN_MIRROR`` names a folder with it). About eight minutes on two cores;
+Needs terraform and the AWS provider (``TF_PLUGIN_MIRROR`` names a folder with it). About twelve minutes on two cores;
 ``--quick`` leaves the second execution, the roll-back and the five real removals out.
 
 The last line is one JSON object: ``statements``, ``unneeded`` (statements that no call of the run needs),
