@@ -12,7 +12,7 @@ from deployment import aws, checked, checks, clock, ledger, packages
 from deployment.actions import Action
 from deployment.attempt import Attempt
 from deployment.checked import Before
-from deployment.checks import Report
+from deployment.checks import Finding, Report
 from deployment.clients import Clients
 from deployment.goal import Goal
 from deployment.observed import Observed
@@ -65,25 +65,40 @@ class Checking:
 
     def ask(self, current: Attempt) -> Attempt:
         """The attempt with what the endpoint answers to the golden requests."""
-        report = checks.golden(self.clients.session, self.settings, self._package, self.settings.names.endpoint)
+        package = self._named(current.package_arn)
+        if package is None:
+            report = Report(
+                (Finding("golden", False, f"{current.package_arn} is gone, and its golden requests with it"),)
+            )
+        else:
+            report = checks.golden(self.clients.session, self.settings, package, self.settings.names.endpoint)
         asked = replace(current, golden=report)
         if asked != current:
             attempts.write(self.clients.s3, self.settings, asked)
         return asked
 
     def reject(self, action: Action) -> None:
-        """Reject the package that is served, so that the one before it is desired.
+        """Reject the package that answered wrongly; a person's rejection keeps its reason.
 
         Raises:
-            Known: always.
+            Known: it was the desired one, so that another is desired now.
         """
-        try:
-            packages.set_approval(self.clients.sagemaker, self._package, packages.REJECTED, action.reason)
-        except ClientError as error:
-            if not aws.is_missing(error):
-                raise
-        packages.unpin(self.clients.s3, self.settings.names, self._package.arn)
-        raise Known(f"{self._package.label} is rejected: {action.reason}")
+        package = self._named(action.name)
+        if package is not None and package.approval != packages.REJECTED:
+            try:
+                packages.set_approval(self.clients.sagemaker, package, packages.REJECTED, action.reason)
+            except ClientError as error:
+                if not aws.is_missing(error):
+                    raise
+        packages.unpin(self.clients.s3, self.settings.names, action.name)
+        if self.goal.package is not None and self.goal.package.arn == action.name:
+            raise Known(f"{self.goal.package.label} is rejected: {action.reason}")
+
+    def _named(self, arn: str) -> Package | None:
+        """The package of a release; None: it was deleted."""
+        if self.goal.package is not None and self.goal.package.arn == arn:
+            return self.goal.package
+        return packages.describe(self.clients.sagemaker, arn)
 
     def tidy(self, action: Action) -> None:
         checks.tidy(self.clients.session, self.settings)

@@ -192,6 +192,7 @@ class _Executor:
         current = self.attempt
         if current is None:
             return
+        self._check_untold(current)
         ledger.append(
             self.clients.s3,
             self.settings,
@@ -203,6 +204,25 @@ class _Executor:
                 "golden": current.golden.to_json() if current.golden else None,
             },
         )
+        self._closed(current, action)
+
+    def _check_untold(self, current: Attempt) -> None:
+        """A killed run may have told the ledger how the release ended, or not even that it was opened.
+
+        Raises:
+            Known: the ledger is right, and the attempt now says the same.
+        """
+        told = ledger.told(self.clients.s3, self.settings, current.release_id)
+        for state in (ledger.SUCCEEDED, ledger.FAILED, ledger.SUPERSEDED):
+            if state in told:
+                self._closed(current, Action(actions.CLOSE, current.release_id, str(told[state]["outcome"]), state))
+                raise checking.Known
+        if ledger.OPENED not in told:
+            attempts.remove(self.clients.s3, self.settings)
+            raise checking.Known  # nothing was asked for yet, so there is nothing to tell
+
+    def _closed(self, current: Attempt, action: Action) -> None:
+        """The ledger knows; the attempt, and what a person wanted at once, follow."""
         self._fulfil(current, action)
         level = logging.ERROR if action.value == ledger.FAILED else logging.INFO
         log.event(
@@ -223,13 +243,13 @@ class _Executor:
         ]
 
     def _refuse(self, action: Action) -> None:
-        """Tell the ledger that nothing was begun, and why."""
+        """Tell the ledger that nothing was begun, and why, in one record."""
         s3, found = self.clients.s3, self.seen.before
         if found is None:
             return
-        ledger.append(s3, self.settings, action.name, ledger.OPENED, self._facts(action, self._candidate))
         told = {"outcome": f"refused by the checks: {action.reason}", "alarms": self._alarms(), "golden": None}
-        ledger.append(s3, self.settings, action.name, ledger.REFUSED, told)
+        facts = self._facts(action, self._candidate)
+        ledger.append(s3, self.settings, action.name, ledger.REFUSED, {**facts, **told})
         checked.write(s3, self.settings, replace(found, told=True))
         log.event("release-refused", level=logging.ERROR, release_id=action.name, reason=action.reason)
 

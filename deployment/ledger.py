@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.errors import ContractError
 from contracts.release import LEDGER_PREFIX, ReleaseSettings
+from contracts.s3uri import S3Uri
 from deployment import aws, clock
 from deployment.states import FAILED as FAILED
 from deployment.states import OPENED as OPENED
@@ -72,9 +73,19 @@ def new_id(moment: datetime, config_name: str) -> str:
 
 def append(s3: S3Client, settings: ReleaseSettings, release_id: str, state: str, fields: Mapping[str, Any]) -> bool:
     """Record a state of a release; False: it is recorded already, and stays as it is."""
-    uri = settings.names.artifacts(f"{LEDGER_PREFIX}{release_id}/{NUMBERS[state]}-{state}.json")
+    uri = _uri(settings, release_id, state)
     record = {**fields, "release_id": release_id, "state": state, "at": clock.text(clock.now())}
     return aws.write_json_if(s3, uri, record, "") is not None
+
+
+def told(s3: S3Client, settings: ReleaseSettings, release_id: str) -> dict[str, dict[str, Any]]:
+    """State -> record, of the states that begin or end this release and are recorded."""
+    found: dict[str, dict[str, Any]] = {}
+    for state in (OPENED, SUCCEEDED, FAILED, SUPERSEDED):
+        record = aws.read_json(s3, _uri(settings, release_id, state))
+        if isinstance(record, dict):
+            found[state] = record
+    return found
 
 
 def releases(s3: S3Client, settings: ReleaseSettings, most: int | None = None) -> Iterator[Release]:
@@ -94,6 +105,10 @@ def releases(s3: S3Client, settings: ReleaseSettings, most: int | None = None) -
         yield _release(release_id, records)
 
 
+def _uri(settings: ReleaseSettings, release_id: str, state: str) -> S3Uri:
+    return settings.names.artifacts(f"{LEDGER_PREFIX}{release_id}/{NUMBERS[state]}-{state}.json")
+
+
 def _release(release_id: str, records: list[Any]) -> Release:
     if not records or not all(isinstance(record, dict) and record.get("state") in NUMBERS for record in records):
         raise ContractError(
@@ -101,12 +116,14 @@ def _release(release_id: str, records: list[Any]) -> Release:
             "Only the deployer writes there. Look who did: the bucket's access log names them.",
         )
     first, last = records[0], records[-1]
-    own = {"release_id", "state", "at"}
+    own = {"release_id", "state", "at", "outcome", "alarms", "golden"}
     ended = last["state"] not in (OPENED, STARTED)
     return Release(
         id=release_id,
         state=last["state"],
-        facts={key: value for key, value in first.items() if key not in own} if first["state"] == OPENED else {},
+        facts={key: value for key, value in first.items() if key not in own}
+        if first["state"] in (OPENED, REFUSED)
+        else {},
         states={record["state"]: record["at"] for record in records},
         reason=str(last.get("outcome", "")) if ended else "",
         alarms=tuple(last.get("alarms") or ()) if ended else (),

@@ -36,6 +36,7 @@ from deployment.attempt import Attempt
 from deployment.goal import Candidate, Goal
 from deployment.observed import Endpoint, Observed
 from deployment.outcome import Outcome
+from deployment.packages import version_of
 from deployment.states import FAILED, SUCCEEDED, SUPERSEDED
 
 #: The endpoint is changing; an event follows. Source: API reference, DescribeEndpoint, EndpointStatus.
@@ -127,11 +128,16 @@ def verdict(goal: Goal, seen: Observed) -> Verdict | None:
 
 
 def _answered(goal: Goal, open_: Attempt) -> Verdict | None:
-    """The same for a release whose traffic has moved."""
-    if open_.golden is None or open_.golden.pending:
-        if goal.serving(open_.endpoint_config) is not None:
+    """The same for a release whose traffic has moved: it ends when it has answered, whatever is desired by then."""
+    desired = goal.package is None or goal.serving(open_.endpoint_config) is not None
+    if open_.golden is None:
+        if desired or not goal.at_once:
             return None
-        return Verdict(SUPERSEDED, "another package is desired before its golden requests were answered")
+        return Verdict(SUPERSEDED, "another package is wanted at once, before its golden requests were answered")
+    if open_.golden.pending:
+        if desired:
+            return None
+        return Verdict(SUPERSEDED, f"another package is desired, and it has not answered: {open_.golden.message}")
     if open_.golden.failed:
         return Verdict(FAILED, f"its answers were wrong: {open_.golden.message}")
     return Verdict(SUCCEEDED, "the endpoint serves it")
@@ -147,6 +153,9 @@ def plan(goal: Goal, seen: Observed, *, retry: bool = False, recheck: bool = Fal
     ended = verdict(goal, seen)
     closing: list[Action] = []
     if ended is not None and seen.attempt is not None:
+        golden = seen.attempt.golden
+        if ended.state == FAILED and golden is not None and golden.failed:
+            closing.append(Action(REJECT, seen.attempt.package_arn, f"its answers were wrong: {golden.message}"))
         closing.append(Action(CLOSE, seen.attempt.release_id, ended.reason, ended.state))
     planner = _Planner(goal, seen, ended, retry=retry, recheck=recheck)
     found = planner.after_the_shift() or planner.plan(closing)
@@ -191,19 +200,20 @@ class _Planner:
         )
 
     def after_the_shift(self) -> Plan | None:
-        """What is due of a release that is served and desired: its golden requests; None: nothing."""
+        """What is due of a release that is served: its golden requests; None: nothing."""
         open_, now = self.seen.attempt, self.seen.endpoint
         if open_ is None or open_.failed or now is None or now.status != "InService":
             return None
-        served = self.goal.serving(now.config)
-        if served is None or now.config != open_.endpoint_config or self.goal.package is None:
+        if now.config != open_.endpoint_config:
             return None
+        served = self.goal.serving(now.config)
         if self.ended is None:
             waits = f": {open_.golden.message}" if open_.golden else ""
-            message = f"the endpoint serves {self._label}, and its golden requests are not answered yet{waits}"
+            label = f"version {version_of(open_.package_arn)}"
+            message = f"the endpoint serves {label}, and its golden requests are not answered yet{waits}"
             asking = Action(ASK, open_.release_id, "the traffic has moved")
             return Plan(outcome.WAITING, message, (asking,), served, now.status)
-        if self.ended.state == FAILED:
+        if self.ended.state == FAILED and served is not None and self.goal.package is not None:
             # The release is closed once another package is desired: killed in between, this is done again.
             rejecting = Action(REJECT, self.goal.package.arn, self.ended.reason)
             message = f"{self._label} is rejected: {self.ended.reason}"
@@ -367,9 +377,14 @@ class _Planner:
         left = (each for each in self.goal.candidates if each.instance_type not in tried)
         return next(left, None), tried
 
+    def _has_shifted(self) -> bool:
+        """Does the endpoint serve what the open release has rolled out?"""
+        now = self.seen.endpoint
+        return bool(now and self.open and now.config == self.open.endpoint_config)
+
     def _unbegun(self, chosen: Candidate | None) -> list[Action]:
         """Close a release that was opened and never begun, unless it is the one to go on with."""
-        if self.open is None or self.seen.status in CHANGING:
+        if self.open is None or self.seen.status in CHANGING or self._has_shifted():
             return []
         if chosen is not None and chosen.config_name == self.open.endpoint_config:
             return []

@@ -146,12 +146,16 @@ def test_what_holds_in_every_state(settings: ReleaseSettings, fallback: tuple[st
             assert checked, f"nothing is rolled out unchecked: {about}"
         if plan.result == outcome.REFUSED:
             assert state.before.report.failed and not retry, about
-            assert set(done) <= {actions.CLOSE, actions.FORGET, actions.REFUSE}, f"nothing is changed: {about}"
-        if actions.CLOSE in done and plan.actions[0].value == ledger.SUCCEEDED:
+            told = {actions.CLOSE, actions.FORGET, actions.REFUSE, actions.REJECT}
+            assert set(done) <= told, f"nothing is changed: {about}"
+        closed = [action.value for action in plan.actions if action.kind == actions.CLOSE]
+        if closed == [ledger.SUCCEEDED]:
             assert state.attempt.golden is not None and state.attempt.golden.ok, about
         if actions.REJECT in done:
-            assert done == [actions.REJECT] and state.attempt.golden.failed, about
-            continue
+            assert state.attempt.golden.failed, about
+            if done == [actions.REJECT]:
+                continue  # another is desired then
+            assert done.index(actions.REJECT) < done.index(actions.CLOSE) and closed == [ledger.FAILED], about
         if actions.CREATE_ENDPOINT in done:
             assert state.endpoint is None, about
         if actions.UPDATE_ENDPOINT in done:
@@ -168,7 +172,8 @@ def test_what_holds_in_every_state(settings: ReleaseSettings, fallback: tuple[st
         if deletes:
             assert plan.result == outcome.SERVING and state.endpoint.config not in deletes, about
         if desired.package is None:
-            assert plan.result == outcome.NONE and not set(done) - {actions.CLOSE, actions.FORGET}, about
+            told = {actions.CLOSE, actions.FORGET, actions.ASK, actions.REJECT}
+            assert plan.result in (outcome.NONE, outcome.WAITING) and not set(done) - told, about
         if plan.result == outcome.FAILED:
             assert not retry, f"a person's retry is never refused: {about}"
             assert not starts, about
@@ -185,7 +190,7 @@ def test_a_plan_that_was_done_leaves_nothing_to_do(settings: ReleaseSettings) ->
         while True:
             plan = planner.plan(desired, state, retry=person, recheck=person)
             person = False
-            if not plan.actions or actions.REJECT in kinds(plan):
+            if not plan.actions or kinds(plan) == [actions.REJECT]:
                 break
             state = after(settings, state, plan)
             rounds += 1
@@ -217,7 +222,7 @@ def after(settings: ReleaseSettings, state: Observed, plan: Plan) -> Observed:
                 note = None
             case actions.OPEN:
                 assert plan.candidate is not None
-                note = Attempt("r2", "", action.name, plan.candidate.instance_type, tried=plan.tried)
+                note = Attempt("r2", package(9).arn, action.name, plan.candidate.instance_type, tried=plan.tried)
             case actions.CREATE_ENDPOINT | actions.UPDATE_ENDPOINT:
                 assert note is not None
                 note = note.with_state(attempt.STARTED)
@@ -259,12 +264,28 @@ def test_a_changing_endpoint_is_left_alone(settings: Any, status: str) -> None:
 
 def test_a_newer_package_was_rejected_while_it_was_rolled_out(settings: Any) -> None:
     note = Attempt("r", package(3).arn, config(settings, 3), "ml.m5.xlarge", attempt.STARTED, "t0")
-    found = planner.plan(wanted(settings, 2), seen(settings, "InService", config(settings, 3), attempt=note))
-    assert kinds(found) == [actions.CLOSE, actions.OPEN, actions.UPDATE_ENDPOINT]
-    assert found.actions[0].value == ledger.SUPERSEDED and "golden" in found.actions[0].reason
+    here = seen(settings, "InService", config(settings, 3), attempt=note)
+    assert kinds(planner.plan(wanted(settings, 2), here)) == [actions.ASK], "whether it was good is known first"
+    at_once = goal.of(Desired(package(2)), settings, at_once=True)
+    busy = dataclasses.replace(note, golden=report("golden", "widgets-dev is busy", pending=True))
+    for wants, attempted in ((at_once, note), (wanted(settings, 2), busy)):
+        found = planner.plan(wants, dataclasses.replace(here, attempt=attempted))
+        assert kinds(found) == [actions.CLOSE, actions.OPEN, actions.UPDATE_ENDPOINT]
+        assert found.actions[0].value == ledger.SUPERSEDED and "answered" in found.actions[0].reason
+    wrong = dataclasses.replace(note, golden=report("golden", "wrong"))
+    found = planner.plan(wanted(settings, 2), dataclasses.replace(here, attempt=wrong))
+    assert kinds(found)[:2] == [actions.REJECT, actions.CLOSE] and found.actions[1].value == ledger.FAILED
     served = dataclasses.replace(note, golden=report("golden"))
     found = planner.plan(wanted(settings, 2), seen(settings, "InService", config(settings, 3), attempt=served))
     assert found.actions[0].value == ledger.SUCCEEDED, "it was served, then replaced: two releases"
+
+
+def test_nothing_is_desired_before_its_golden_requests_are_answered(settings: Any) -> None:
+    note = Attempt("r", package(3).arn, config(settings, 3), "ml.m5.xlarge", attempt.STARTED, "t0")
+    found = planner.plan(wanted(settings, None), seen(settings, "InService", config(settings, 3), attempt=note))
+    assert kinds(found) == [actions.ASK]
+    found = planner.plan(wanted(settings, 3), seen(settings, "InService", config(settings, 3), attempt=note))
+    assert kinds(found) == [actions.ASK]
 
 
 def test_two_approvals_in_a_row(settings: Any) -> None:

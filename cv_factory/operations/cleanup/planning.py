@@ -117,9 +117,18 @@ def _configs_and_models(
         if not goes:
             models_used.update(thing.uses)
         yield goes, Decided(thing, why)
+    unknown = None if rules.everything else _unknown(found, staying)
     for thing in found.of(MODEL):
         goes, why = _unused(thing, models_used, rules, now, changing)
+        if goes and unknown:
+            goes, why = False, f"an endpoint uses {unknown}, which is not one of ours or is gone: it may use this model"
         yield goes, Decided(thing, why)
+
+
+def _unknown(found: Inventory, staying: list[Thing]) -> str | None:
+    """A configuration that an endpoint uses and of which nobody here knows the model: changed or deleted by hand."""
+    known = {thing.name for thing in found.of(CONFIG)}
+    return next((name for thing in staying for name in thing.uses if name not in known), None)
 
 
 def _unused(thing: Thing, used: set[str], rules: Rules, now: datetime, changing: Thing | None) -> tuple[bool, str]:
@@ -141,6 +150,8 @@ def _served(found: Inventory, staying: list[Thing]) -> set[int]:
     """
     configs = {name for thing in staying for name in thing.uses}
     models = {name for thing in found.of(CONFIG) if thing.name in configs for name in thing.uses}
+    if _unknown(found, staying):
+        models = {thing.name for thing in found.of(MODEL)}
     return {version_of(arn) for thing in found.of(MODEL) if thing.name in models for arn in thing.uses}
 
 

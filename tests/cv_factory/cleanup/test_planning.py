@@ -79,7 +79,8 @@ TABLE: dict[str, tuple[dict[str, Any], Thing, bool, str]] = {
         {"things": [SERVING, thing(CONFIG, "other", 1, uses=("m",))]}, thing(MODEL, "m"), False, "in use",
     ),
     "model of a config that goes": (
-        {"things": [SERVING, thing(CONFIG, "other", uses=("m",))]}, thing(MODEL, "m"), True, "nothing uses it",
+        {"things": [SERVING, thing(CONFIG, "used"), thing(CONFIG, "other", uses=("m",))]},
+        thing(MODEL, "m"), True, "nothing uses it",
     ),
     "model that is new": ({}, thing(MODEL, "m", 1), False, "it is new"),
     "artefacts of an approved package": (
@@ -138,6 +139,20 @@ TABLE: dict[str, tuple[dict[str, Any], Thing, bool, str]] = {
     ),
     "image of today": (
         {"things": [thing(IMAGE, f"r@{n}", n) for n in range(5)]}, thing(IMAGE, "r@sha256:1", 6), False, "it is new",
+    ),
+    "model beside an endpoint whose configuration is gone": (
+        {"things": [thing(ENDPOINT, NAMES.endpoint, status="InService", uses=("gone",))]},
+        thing(MODEL, "m"), False, "uses gone",
+    ),
+    "archive of a rejected package beside an endpoint whose configuration is gone": (
+        {
+            "things": [
+                thing(ENDPOINT, NAMES.endpoint, status="InService", uses=("gone",)),
+                thing(MODEL, "m", uses=("arn:aws:sagemaker:r:1:model-package/g/1",)),
+            ],
+            "releases": [version(1)],
+        },
+        thing(KEPT, "packages/1/"), False, "version 1 is served",
     ),
     "thing of which nobody says how old it is": ({}, Thing(MODEL, "m"), False, "it is new"),
 }  # fmt: skip

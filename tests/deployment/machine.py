@@ -1,0 +1,468 @@
+"""A state machine over releases: what people, events, faults and time may do to an endpoint, in any order.
+
+After each step three sentences hold:
+
+- *the endpoint serves only what is or was Approved* (but what a person put there by hand);
+- *a working endpoint keeps working*: no step takes it away or takes what it needs;
+- *the ledger tells the truth*: nothing in it changes or vanishes, at most one release is open, each change that the
+  endpoint was asked for has its record, what is called succeeded was served, what is called failed says why.
+
+At the end, when faults have stopped, a few sweeps bring the endpoint to what is desired, or say why not, and leave
+nothing over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from botocore.exceptions import ClientError
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from contracts.errors import RefusedError, UsageError
+from contracts.release import ATTEMPT_KEY, LEDGER_PREFIX, PACKAGES_PREFIX
+from cv_factory.operations import cleanup
+from cv_factory.session import Target
+from deployment import approve, deploy, guards, ledger, outcome, packages, planner, reject, rollback, scaling
+from deployment.clients import Clients
+from deployment.outcome import Outcome
+from deployment.reconcile import reconcile
+from tests.cv_factory.helpers import make_settings
+from tests.deployment.account import Account, release_settings
+from tests.deployment.plane import LOST, NAMES, Killed, report
+
+GOOD, WRONG_ANSWERS, UNSAFE, NEVER_STARTS, NO_MACHINE = (
+    "good", "wrong answers", "unsafe image", "never starts", "no machine of the first type",
+)  # fmt: skip
+KINDS = (GOOD, GOOD, GOOD, WRONG_ANSWERS, UNSAFE, NEVER_STARTS, NO_MACHINE)
+BY_HAND = "by-hand"
+NOTHING, AN_EVENT, AN_HOUR, ITS_COURSE = "nothing", "an event", "an event and an hour", "its course"
+#: More than any run makes calls.
+_CALLS = 60
+
+SETTINGS = dataclasses.replace(
+    release_settings(),
+    guards={"errors_5xx": 5, "label_shift": 0.3},
+    max_instances=3,
+    fallback_instance_types=("ml.c5.large",),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What befalls the ``call``-th call of a step."""
+
+    name: str
+    call: int
+
+
+BEFORE, THROTTLED, AFTER, KILLED = "error before", "throttled", "error after its effect", "killed after it"
+FAULT_NAMES = (BEFORE, THROTTLED, AFTER, KILLED)
+EXAMPLES = "examples"
+#: What is counted beside steps.
+NO_STEPS = (*FAULT_NAMES, EXAMPLES)
+FAULTS = st.none() | st.builds(Fault, st.sampled_from(FAULT_NAMES), st.integers(min_value=1, max_value=_CALLS))
+NUMBERS = st.integers(min_value=0, max_value=50)
+#: What follows a person's step: no event arrives, or one does, and the endpoint's changes take their time.
+THEN = st.sampled_from((NOTHING, AN_EVENT, AN_HOUR, ITS_COURSE, ITS_COURSE))
+
+
+class Releases(RuleBasedStateMachine):
+    """One environment. ``account`` is given by a subclass: making one takes seconds."""
+
+    account: ClassVar[Account]
+    folder: ClassVar[Path]
+    counted: ClassVar[Counter[str]]
+    """How often each step was made, and each fault struck."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.account.empty()
+        self.session, self.plane, self.calls = self.account.session, self.account.plane, self.account.calls
+        self.kinds: dict[str, str] = {}
+        self.working = False
+        self.records: dict[str, bytes] = {}
+        #: What was removed by hand, although the endpoint uses it.
+        self.removed: set[str] = set()
+        self.target = Target(
+            make_settings(self.folder, _FACTORY, "dev"), self.folder / "factory.yaml", "AWS", self.session
+        )
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    @initialize(kind=st.sampled_from(KINDS))
+    def begins(self, kind: str) -> None:
+        self.counted[EXAMPLES] += 1
+        self._register(kind, "Approved")
+
+    @rule(kind=st.sampled_from(KINDS), approved=st.booleans(), then=THEN)
+    def registers(self, kind: str, approved: bool, then: str) -> None:
+        self._count("register")
+        self._register(kind, "Approved" if approved else "PendingManualApproval")
+        self._then(then)
+
+    @rule(number=NUMBERS, fault=FAULTS, then=THEN)
+    def approves(self, number: int, fault: Fault | None, then: str) -> None:
+        self._count("approve")
+        arn = self._some(number)
+        self._do(fault, lambda: approve(self.session, SETTINGS, arn, "good"))
+        self._then(then)
+
+    @rule(number=NUMBERS, fault=FAULTS, then=THEN)
+    def rejects(self, number: int, fault: Fault | None, then: str) -> None:
+        self._count("reject")
+        arn = self._some(number)
+        self._do(fault, lambda: reject(self.session, SETTINGS, arn, "not good"))
+        self._then(then)
+
+    @rule(number=NUMBERS, fault=FAULTS, then=THEN)
+    def pins(self, number: int, fault: Fault | None, then: str) -> None:
+        self._count("deploy --package")
+        arn = self._some(number)
+        self._do(fault, lambda: deploy(self.session, SETTINGS, arn, "this one"))
+        self._then(then)
+
+    @rule(fault=FAULTS, then=THEN)
+    def deploys(self, fault: Fault | None, then: str) -> None:
+        self._count("deploy")
+        self._do(fault, lambda: deploy(self.session, SETTINGS))
+        self._then(then)
+
+    @rule(number=NUMBERS, named=st.booleans(), now=st.booleans(), fault=FAULTS, then=THEN)
+    def rolls_back(self, number: int, named: bool, now: bool, fault: Fault | None, then: str) -> None:
+        self._count("rollback")
+        to = self._some(number) if named else None
+        self._do(fault, lambda: rollback(self.session, SETTINGS, to, "misses cracks", now=now))
+        self._then(then)
+
+    @rule(times=st.integers(min_value=1, max_value=3), fault=FAULTS)
+    def gets_events(self, times: int, fault: Fault | None) -> None:
+        """One that comes twice, or late: what it says is not read."""
+        self._count("event")
+        for _ in range(times):
+            self._do(fault, self._reconcile)
+
+    @rule(operation=st.sampled_from(("DescribeEndpoint", "CreateModel", "CreateEndpointConfig", "UpdateEndpoint")))
+    def gets_two_events_at_once(self, operation: str) -> None:
+        self._count("two at once")
+        self.plane.before[operation] = self._reconcile
+        self._do(None, self._reconcile)
+        self.plane.before.clear()
+
+    @rule(well=st.booleans())
+    def time_passes(self, well: bool) -> None:
+        """An hour: what is under way ends, as the package is, or rolled back by an alarm."""
+        self._count("an hour")
+        self._settle(well)
+
+    @rule(seconds=st.integers(min_value=1, max_value=200))
+    def a_moment_passes(self, seconds: int) -> None:
+        self._count("a moment")
+        self.plane.clock += seconds
+
+    @rule(number=NUMBERS)
+    def is_mended(self, number: int) -> None:
+        """What was wrong with a package's image, or its start, is mended."""
+        self._count("mended")
+        arn = self._some(number)
+        if self.kinds[arn] != WRONG_ANSWERS:
+            self.kinds[arn] = GOOD
+            self.plane.checked.pop(arn, None)
+
+    @rule(fault=FAULTS)
+    def is_cleaned_up(self, fault: Fault | None) -> None:
+        self._count("cleanup")
+        later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)
+
+        def clean() -> None:
+            agreed = cleanup.plan(self.target, now=later)
+            cleanup.clean(self.target, agreed, lambda _: None, now=later)
+
+        served = self._served()
+        before = self._objects(PACKAGES_PREFIX).keys()
+        self._do(fault, clean)
+        gone = before - self._objects(PACKAGES_PREFIX).keys()
+        for arn, package in self.plane.packages.items():
+            if package["ModelApprovalStatus"] == "Approved" or arn == served:
+                assert _archive(package) not in gone, f"the clean-up removed what {arn} names"
+
+    @precondition(lambda self: self._status() == "InService")
+    @rule(number=NUMBERS)
+    def is_changed_by_hand(self, number: int) -> None:
+        self._count("hand: endpoint")
+        self.plane.models[BY_HAND] = {
+            "ModelName": BY_HAND, "PrimaryContainer": {"ModelPackageName": self._some(number)}, "CreationTime": 1.0,
+        }  # fmt: skip
+        self.plane.configs[BY_HAND] = {
+            "EndpointConfigName": BY_HAND, "ProductionVariants": [{"ModelName": BY_HAND}], "CreationTime": 1.0,
+        }  # fmt: skip
+        self.plane.endpoint.update(EndpointConfigName=BY_HAND, LastModifiedTime=self.plane.now())
+
+    @precondition(lambda self: self._status() == "InService")
+    @rule(model=st.booleans())
+    def loses_what_it_uses(self, model: bool) -> None:
+        """A person deletes the model or the configuration that is served: on AWS nothing forbids it."""
+        self._count("hand: model or config")
+        config = self.plane.endpoint["EndpointConfigName"]
+        if config not in self.plane.configs:
+            return
+        name = self.plane.configs[config]["ProductionVariants"][0]["ModelName"]
+        if model:
+            self.plane.models.pop(name, None)
+        else:
+            self.plane.configs.pop(config)
+        self.removed |= {name, config}
+
+    @rule(number=NUMBERS, gone=st.booleans())
+    def an_alarm_is_changed_by_hand(self, number: int, gone: bool) -> None:
+        self._count("hand: alarm")
+        client = self.session.client("cloudwatch")
+        found = client.describe_alarms(AlarmNamePrefix=NAMES.endpoint)["MetricAlarms"]
+        if not found:
+            return
+        name = found[number % len(found)]["AlarmName"]
+        if gone:
+            client.delete_alarms(AlarmNames=[name])
+        else:
+            get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][SETTINGS.region].alarms[name].threshold = 12345.0
+
+    @rule(most=st.integers(min_value=0, max_value=9))
+    def scaling_is_changed_by_hand(self, most: int) -> None:
+        self._count("hand: scaling")
+        client = self.session.client("application-autoscaling")
+        if scaling.look(client, SETTINGS) is None:
+            return
+        if most == 0:
+            scaling.deregister(client, SETTINGS)
+        else:
+            wanted = scaling.wanted(SETTINGS)
+            assert wanted is not None
+            scaling.register(client, SETTINGS, dataclasses.replace(wanted, most=most))
+
+    # --- what always holds --------------------------------------------------------------------------------------------
+
+    @invariant()
+    def serves_only_what_was_approved(self) -> None:
+        arn = self._served()
+        assert arn is None or arn in self.plane.approved, f"it serves {arn}, which nobody ever approved"
+
+    @invariant()
+    def a_working_endpoint_keeps_working(self) -> None:
+        status = self._status()
+        if self.working:
+            assert status in ("InService", "Updating", "RollingBack"), f"it worked, and now it is {status or 'gone'}"
+        self.working = self.working or status == "InService"
+        if status in ("InService", "Updating"):
+            config = self.plane.endpoint["EndpointConfigName"]
+            if config not in self.removed:
+                assert config in self.plane.configs, f"{config} is served, and gone"
+                model = self.plane.configs[config]["ProductionVariants"][0]["ModelName"]
+                assert model in self.removed or model in self.plane.models, f"{model} is served, and gone"
+
+    @invariant()
+    def the_ledger_tells_the_truth(self) -> None:
+        records = self._objects(LEDGER_PREFIX)
+        for key, body in self.records.items():
+            assert records.get(key) == body, f"{key} was changed or removed"
+        new = {key: json.loads(body) for key, body in records.items() if key not in self.records}
+        self.records = records
+        for key, record in new.items():
+            if record["state"] == ledger.OPENED:
+                package = self.plane.packages[record["package_arn"]]
+                assert record["package_arn"] in self.plane.approved
+                assert record["version"] == package["ModelPackageVersion"]
+                assert record["approved_by"] is not None and record["plan"]
+            elif record["state"] == ledger.SUCCEEDED:
+                opened = self._opened(record["release_id"])
+                assert opened["endpoint_config"] in self.plane.served, f"{key}: it was never served"
+                assert self.kinds[opened["package_arn"]] != WRONG_ANSWERS, f"{key}: its answers are wrong"
+            elif record["state"] in (ledger.FAILED, ledger.REFUSED):
+                assert record["outcome"], f"{key} does not say why"
+        ended = {self._id(key) for key in records if not key.endswith(("-opened.json", "-started.json"))}
+        open_ = {self._id(key) for key in records} - ended
+        assert len(open_) <= 1, f"more than one release is open: {sorted(open_)}"
+        told = [json.loads(body)["endpoint_config"] for key, body in records.items() if key.endswith("-opened.json")]
+        assert set(self.plane.asked) <= set(told), "the endpoint was changed, and no record says so"
+        assert len(self.plane.asked) <= len(told), "the endpoint was changed more often than the records say"
+
+    def teardown(self) -> None:
+        """No more faults: it comes to its end by itself."""
+        answer = self._sweep()
+        for _ in range(20):
+            if self._status() not in planner.CHANGING:
+                last, answer = answer, self._sweep()
+                if self._status() not in planner.CHANGING and (last.action, last.message) == (
+                    answer.action, answer.message,
+                ):  # fmt: skip
+                    break
+            self._settle(well=True)
+            answer = self._sweep()
+        else:
+            raise AssertionError(f"it does not come to an end: {answer}")
+        self.serves_only_what_was_approved()
+        self.a_working_endpoint_keeps_working()
+        self.the_ledger_tells_the_truth()
+        desired = packages.desired(self.session.client("sagemaker"), self.session.client("s3"), NAMES).package
+        if answer.action == outcome.SERVING:
+            self._is_whole(desired)
+        elif answer.action == outcome.NONE:
+            assert desired is None
+        else:
+            assert not answer.ok, f"it waits for nothing: {answer}"
+            assert desired is not None and self._may_fail(desired.arn), f"a good package is not served: {answer}"
+
+    def _is_whole(self, desired: packages.Package | None) -> None:
+        """The desired package is served, and nothing is there that it does not need."""
+        assert desired is not None and self._served() == desired.arn
+        config = self.plane.endpoint["EndpointConfigName"]
+        ours = {name for name in self.plane.configs if name != BY_HAND}
+        assert ours == {config}, f"left over: {ours - {config}}"
+        models = {name for name in self.plane.models if name != BY_HAND}
+        assert models == {self.plane.configs[config]["ProductionVariants"][0]["ModelName"]}, f"left over: {models}"
+        assert not self._objects(ATTEMPT_KEY), "a release is noted as open or failed"
+        clients = Clients(self.session)
+        alarms = {each["AlarmName"] for each in clients.cloudwatch.describe_alarms()["MetricAlarms"]}
+        wanted = {each.name for each in guards.alarms(SETTINGS)}
+        assert wanted <= alarms <= wanted | {guards.alarm_name(SETTINGS, "label_shift")}
+        assert scaling.look(clients.scaling, SETTINGS) == scaling.wanted(SETTINGS)
+        if self.kinds[desired.arn] == WRONG_ANSWERS:
+            return  # it was rejected, had nothing to go back to, and a person approved it all the same
+        told = [
+            (each.state, each.facts["endpoint_config"], each.reason) for each in ledger.releases(clients.s3, SETTINGS)
+        ]
+        newest = next((name for state, name, _ in told if state == ledger.SUCCEEDED), None)
+        assert newest == config, f"the ledger's newest success is not what is served, {config}: {told}"
+
+    # --- how it is done -----------------------------------------------------------------------------------------------
+
+    def _register(self, kind: str, approval: str) -> None:
+        bundle = f"{len(self.plane.packages) + 1:064x}"
+        arn = self.plane.register(bundle, approval)
+        self.kinds[arn] = kind
+        if kind == UNSAFE:
+            self.plane.checked[arn] = report("inference.scan", "1 HIGH")
+        if kind == WRONG_ANSWERS:
+            self.plane.answers[arn] = report("golden[0]", "expected whole, got broken")
+        self.session.client("s3").put_object(
+            Bucket=NAMES.artifact_bucket, Key=_archive(self.plane.packages[arn]), Body=b"bundle"
+        )
+
+    def _some(self, number: int) -> str:
+        return list(self.plane.packages)[number % len(self.plane.packages)]
+
+    def _reconcile(self) -> Outcome:
+        return reconcile(self.session, SETTINGS)
+
+    def _then(self, then: str) -> None:
+        for _ in range({NOTHING: 0, AN_EVENT: 1, AN_HOUR: 1, ITS_COURSE: 4}[then]):
+            self._do(None, self._reconcile)
+            if then != AN_EVENT:
+                self._count("an hour")
+                self._settle(well=True)
+
+    def _sweep(self) -> Outcome:
+        """The next sweep: whoever held the lease and was killed has lost it."""
+        self.plane.clock += 900
+        return self._reconcile()
+
+    def _do(self, fault: Fault | None, act: Callable[[], object]) -> None:
+        """A person's or an event's step; what they are told is an error or a refusal, and no more."""
+        self.calls.made.clear()
+        if fault is not None:
+            if fault.name == KILLED:
+                self.calls.kill_after = fault.call
+            elif fault.name == AFTER:
+                self.calls.lose = fault.call
+            else:
+                self.calls.refuse = (fault.call, "ThrottlingException" if fault.name == THROTTLED else LOST)
+        try:
+            act()
+        except Killed:
+            assert fault is not None and fault.name == KILLED
+        except ClientError:
+            assert fault is not None and fault.name != KILLED
+        except (RefusedError, UsageError):
+            pass  # no such version to go back to, or it is not approved: the person reads why
+        finally:
+            if fault is not None and len(self.calls.made) >= fault.call:
+                self.counted[fault.name] += 1
+            self.calls.kill_after, self.calls.lose, self.calls.refuse = 0, 0, (0, "")
+
+    def _settle(self, well: bool) -> None:
+        if self._status() not in planner.CHANGING:
+            self.plane.settle()
+            return
+        endpoint = self.plane.endpoint
+        pending = endpoint.get("PendingDeploymentSummary", endpoint)["EndpointConfigName"]
+        config = self.plane.configs.get(pending)
+        kind, first = GOOD, True
+        if config is not None:
+            variant = config["ProductionVariants"][0]
+            model = self.plane.models.get(variant["ModelName"])
+            first = variant.get("InstanceType") == SETTINGS.instance_type
+            kind = self.kinds[model["PrimaryContainer"]["ModelPackageName"]] if model else GOOD
+        short = kind == NO_MACHINE and first
+        self.plane.settle(ok=kind != NEVER_STARTS and not short and (well or not self.working))
+        if short and NAMES.endpoint in self.plane.endpoints:
+            self.plane.endpoint["FailureReason"] = "InsufficientInstanceCapacity"
+
+    def _may_fail(self, arn: str) -> bool:
+        """Whether a person has to look at a package: it is bad, or its roll-out was rolled back once."""
+        failed = {
+            self._opened(self._id(key))["package_arn"]
+            for key in self._objects(LEDGER_PREFIX)
+            if key.endswith(("-failed.json", "-refused.json"))
+        }
+        return self.kinds[arn] != GOOD or arn in failed
+
+    def _status(self) -> str:
+        endpoint = self.plane.endpoints.get(NAMES.endpoint)
+        return endpoint["EndpointStatus"] if endpoint else ""
+
+    def _served(self) -> str | None:
+        """The package that answers; None: none does, or a person has put it there or removed what it uses."""
+        if self._status() not in ("InService", "Updating", "RollingBack"):
+            return None
+        config = self.plane.endpoint["EndpointConfigName"]
+        model = self.plane.configs.get(config, {}).get("ProductionVariants", [{}])[0].get("ModelName")
+        if config == BY_HAND or model not in self.plane.models:
+            return None
+        return self.plane.served_package()
+
+    def _objects(self, prefix: str) -> dict[str, bytes]:
+        bucket = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].buckets[NAMES.artifact_bucket]
+        return {name: key.value for name, key in bucket.keys.items() if name.startswith(prefix)}
+
+    def _opened(self, release_id: str) -> dict[str, Any]:
+        keys = (f"{LEDGER_PREFIX}{release_id}/{name}.json" for name in ("0-opened", "2-refused"))
+        found: dict[str, Any] = json.loads(next(self.records[key] for key in keys if key in self.records))
+        return found
+
+    @staticmethod
+    def _id(key: str) -> str:
+        return key.removeprefix(LEDGER_PREFIX).partition("/")[0]
+
+    def _count(self, name: str) -> None:
+        self.counted[name] += 1
+
+
+def _archive(package: dict[str, Any]) -> str:
+    uri: str = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    return uri.partition(f"{NAMES.artifact_bucket}/")[2]
+
+
+_FACTORY = """
+name: widgets
+aws: {region: eu-west-1, account_id: "111122223333"}
+data: {source: ./photos}
+environments:
+  dev: {release: {keep: 2}}
+"""
