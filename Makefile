@@ -84,7 +84,7 @@ test-browser: env  ## Pages in a real headless Chromium.
 	$(PYTEST) -m browser
 
 test-slow: env  ## Tests that take minutes: the whole pipeline on the sample.
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow -n 2 --dist loadfile
 
 test-aws: env  ## docs/unproved.md's checks on a real account (ENV=… MAX_USD=…; ONLY=, OUT=, PLAN=1).
 	@[ -n "$(ENV)" ] && [ -n "$(MAX_USD)" ] || { \
