@@ -32,7 +32,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from deployment import log
 from tests.deployment import account as accounts
 from tests.deployment.account import Account
-from tests.deployment.machine import EXAMPLES, NO_STEPS, Releases
+from tests.deployment.machine import Releases
+from tests.deployment.mishaps import EXAMPLES, NO_STEPS
 
 _STEPS, _QUICK = 5000, 300
 #: Steps of an example, at most. Examples are short enough to be understood, long enough for several releases.

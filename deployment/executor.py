@@ -20,7 +20,8 @@ from deployment.goal import Candidate, Goal
 from deployment.lease import Lease
 from deployment.observed import Observed
 from deployment.outcome import Outcome
-from deployment.planner import Plan, is_capacity
+from deployment.planner import Plan
+from deployment.verdict import is_capacity
 from deployment.watch import Watch
 
 

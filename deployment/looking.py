@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from contracts.release import ReleaseSettings
-from deployment import at_once, checked, goal, observed, packages, planner
+from deployment import at_once, checked, goal, observed, packages, planner, verdict
 from deployment.clients import Clients
 from deployment.goal import Goal
 from deployment.observed import Observed, Part
@@ -28,7 +28,7 @@ def look(
     wanted = goal.of(desired, settings)
     seen = observed.observe(clients, settings, part)
     served = seen.endpoint is not None and wanted.serving(seen.endpoint.config) is not None
-    if seen.status not in planner.CHANGING and (retry or not (served and seen.status == "InService")):
+    if seen.status not in verdict.CHANGING and (retry or not (served and seen.status == "InService")):
         # Else nothing is rolled out now, so neither record is needed.
         before, wish = checked.look(clients.s3, settings, wanted), at_once.read(clients.s3, settings)
         seen = replace(seen, before=before, wish=wish)

@@ -19,6 +19,7 @@ from benchmarks.bad_model.place import BAKE_MINUTES, INSTANCES, Place, opened
 from contracts.release import GUARDS
 from deployment import guards, ledger
 from tests.deployment.checks.factory import IMAGES
+from tests.waiting import eventually
 
 RATE = 25.0
 #: Seconds of the server's clock a step, and requests that are answered before the next.
@@ -178,11 +179,8 @@ class _Steps:
 
     def answered(self, count: int) -> None:
         """Wait until so many more requests are recorded."""
-        wanted, deadline = self._lines() + count, time.monotonic() + _LONGEST
-        while self._lines() < wanted:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{count} requests are not answered within {_LONGEST:g} s")
-            time.sleep(0.05)
+        wanted = self._lines() + count
+        eventually(lambda: self._lines() >= wanted, f"the answer to {count} requests", _LONGEST)
 
     def _lines(self) -> int:
         return self._file.read_bytes().count(b"\n") if self._file.exists() else 0

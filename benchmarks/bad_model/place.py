@@ -32,6 +32,7 @@ from deployment.packages import Package
 from deployment.reconcile import reconcile
 from local_sagemaker import control
 from tests.deployment.checks.factory import Calls, Factory
+from tests.waiting import eventually
 
 STRATEGIES = ("canary", "linear", "rolling", "all-at-once")
 INSTANCES = 4
@@ -102,17 +103,15 @@ class Place:
     def serve(self, package: Package) -> str:
         """Approve the first package and wait until its release has ended well; the configuration that is served."""
         self.approve(package)
-        deadline = time.monotonic() + _LONGEST
-        while True:
+
+        def served() -> str:
             self.sweep()
             now, told = self.described(), self.releases()[0]
-            if now["EndpointStatus"] == "InService" and told.state == ledger.SUCCEEDED:
-                return str(now["EndpointConfigName"])
-            if time.monotonic() > deadline or not (told.open or told.state == ledger.SUCCEEDED):
-                raise RuntimeError(
-                    f"the good model is not served: {now['EndpointStatus']}, {told.state}: {told.reason}"
-                )
-            time.sleep(0.1)
+            assert told.open or told.state == ledger.SUCCEEDED, f"the good model is {told.state}: {told.reason}"
+            done = now["EndpointStatus"] == "InService" and not told.open
+            return str(now["EndpointConfigName"]) if done else ""
+
+        return eventually(served, "the good model's release", _LONGEST)
 
 
 @contextmanager

@@ -194,6 +194,7 @@ class Releases:
             wrong.append(f"the ledger says {[(state, arn.rpartition('/')[2]) for _, state, arn in told]}")
         left += [f"open release {each}" for each, state, _ in told if state in (ledger.OPENED, ledger.STARTED)]
         if healthy is not None:
+            # Processes take a moment to leave; what is still there after it is left over, which is no error here.
             found, deadline = world.things(), time.monotonic() + _LEAVING
             while found != healthy and time.monotonic() < deadline:
                 time.sleep(0.1)

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ from deployment import guards, lease, ledger, outcome, releases, scaling
 from deployment.aws import read_settings
 from deployment.outcome import Outcome
 from deployment.packages import Package
-from deployment.planner import CHANGING
+from deployment.verdict import CHANGING
 from local_sagemaker import control
 from tests.deployment.checks.factory import IMAGES, SERVER, Calls, Factory, answer, golden, table
+from tests.waiting import eventually
 
 #: Two instances, so that there is something to move; autoscaling is registered, and the load never asks for a third.
 SETTINGS = """\
@@ -46,8 +47,6 @@ INSTANCES = 2
 SHARES = (0.91, 0.92)
 #: What Application Auto Scaling's own alarms have in their names.
 _BY_CHANCE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-#: Seconds that an endpoint may take to settle: a bound for a bug, not a measure.
-_LONGEST = 120.0
 
 
 @dataclasses.dataclass
@@ -106,7 +105,7 @@ class World:
         """Remove the endpoint and all that was made for it, as if there had never been one."""
         with contextlib.suppress(ClientError):
             self.sagemaker.delete_endpoint(EndpointName=self.endpoint)
-        self._until(lambda: self.described() is None, "the endpoint is gone")
+        eventually(lambda: self.described() is None, "the endpoint is gone")
         for item in self.sagemaker.list_endpoint_configs()["EndpointConfigs"]:
             self.sagemaker.delete_endpoint_config(EndpointConfigName=item["EndpointConfigName"])
         for item in self.sagemaker.list_models()["Models"]:
@@ -153,14 +152,8 @@ class World:
                 self.advance(60)
             return False
 
-        self._until(steady, "the endpoint is steady")
+        eventually(steady, "the endpoint is steady")
         return found
-
-    def _until(self, question: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _LONGEST
-        while not question():
-            assert time.monotonic() < deadline, f"not in {_LONGEST:g} s: {what}"
-            time.sleep(0.02)
 
     # --- what there is ------------------------------------------------------------------------------------------------
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from contracts import release
 from contracts.errors import ContractError
-from contracts.release import ImageSignature, ReleaseSettings
-from deployment import aws
+from contracts.release import ReleaseSettings
 from deployment.aws import Session
-from deployment.checks import registry, served
+from deployment.checks import registry, served, signatures
 from deployment.checks.registry import DIGEST, Image, Scan
+from deployment.checks.signatures import Signed
 from deployment.packages import Package
 from deployment.report import Finding
 
@@ -84,33 +80,18 @@ def _platform(session: Session, settings: ReleaseSettings, name: str, image: Ima
 
 
 def _signature(kms: KMSClient, s3: S3Client, settings: ReleaseSettings, name: str, image: Image) -> Finding:
-    """Is there a signature of our key over our name of this digest? What the file says besides is not believed."""
-    finding, names = f"{name}.signature", settings.names
+    """Is there a signature of our key over our name of this digest?"""
+    names = settings.names
+    where, key = names.artifacts(release.signature_key(image.digest)), names.signing_key_alias
+    found = signatures.verify(kms, s3, names, image.repository, image.digest)
+    if found is Signed.HOLDS:
+        return Finding(f"{name}.signature", True, f"signed by {key}")
+    wrong = {
+        Signed.MISSING: f"there is no {where}",
+        Signed.NO_SIGNATURE: f"{where} holds no signature",
+    }.get(found, f"{where} is not of {key} over this image")
     unsigned = f"Nobody vouches for the image. Delete it, then build it again: {_build(settings)}"
-    uri = names.artifacts(release.signature_key(image.digest))
-    try:
-        value = aws.read_json(s3, uri)
-        if value is None:
-            return Finding(finding, False, f"there is no {uri}. {unsigned}")
-        stored = ImageSignature.from_json(value)
-        signature = base64.b64decode(stored.signature, validate=True)
-    except (ContractError, binascii.Error, TypeError, ValueError):
-        return Finding(finding, False, f"{uri} holds no signature. {unsigned}")
-    payload = release.signed_payload(f"{names.registry}/{image.repository}", image.digest)
-    try:
-        answer = kms.verify(
-            KeyId=names.signing_key_alias,
-            Message=payload.encode(),
-            MessageType="RAW",
-            Signature=signature,
-            SigningAlgorithm="ECDSA_SHA_256",
-        )
-    except ClientError as error:
-        if aws.error_code(error) not in ("KMSInvalidSignatureException", "ValidationException"):
-            raise
-        return Finding(finding, False, f"{uri} is not of {names.signing_key_alias} over this image. {unsigned}")
-    valid = bool(answer["SignatureValid"])
-    return Finding(finding, valid, f"signed by {names.signing_key_alias}" if valid else f"{uri} is invalid. {unsigned}")
+    return Finding(f"{name}.signature", False, f"{wrong}. {unsigned}")
 
 
 def _scanned(session: Session, settings: ReleaseSettings, package: Package, name: str, image: Image) -> Finding:

@@ -21,23 +21,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from botocore.exceptions import ClientError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from contracts.errors import RefusedError, UsageError
 from contracts.release import ATTEMPT_KEY, LEDGER_PREFIX, PACKAGES_PREFIX
 from cv_factory.operations import cleanup
 from cv_factory.session import Target
-from deployment import approve, deploy, guards, ledger, outcome, packages, planner, reject, rollback, scaling
+from deployment import approve, deploy, guards, ledger, outcome, packages, reject, rollback, scaling, verdict
 from deployment.clients import Clients
 from deployment.outcome import Outcome
 from deployment.reconcile import reconcile
 from tests.cv_factory.helpers import make_settings
+from tests.deployment import mishaps
 from tests.deployment.account import Account, release_settings
-from tests.deployment.plane import LOST, NAMES, Killed, report
+from tests.deployment.mishaps import EXAMPLES, FAULTS, Fault
+from tests.deployment.plane import NAMES, report
 
 GOOD, WRONG_ANSWERS, UNSAFE, NEVER_STARTS, NO_MACHINE = (
     "good", "wrong answers", "unsafe image", "never starts", "no machine of the first type",
@@ -45,8 +45,6 @@ GOOD, WRONG_ANSWERS, UNSAFE, NEVER_STARTS, NO_MACHINE = (
 KINDS = (GOOD, GOOD, GOOD, WRONG_ANSWERS, UNSAFE, NEVER_STARTS, NO_MACHINE)
 BY_HAND = "by-hand"
 NOTHING, AN_EVENT, AN_HOUR, ITS_COURSE = "nothing", "an event", "an event and an hour", "its course"
-#: More than any run makes calls.
-_CALLS = 60
 
 SETTINGS = dataclasses.replace(
     release_settings(),
@@ -56,20 +54,6 @@ SETTINGS = dataclasses.replace(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Fault:
-    """What befalls the ``call``-th call of a step."""
-
-    name: str
-    call: int
-
-
-BEFORE, THROTTLED, AFTER, KILLED = "error before", "throttled", "error after its effect", "killed after it"
-FAULT_NAMES = (BEFORE, THROTTLED, AFTER, KILLED)
-EXAMPLES = "examples"
-#: What is counted beside steps.
-NO_STEPS = (*FAULT_NAMES, EXAMPLES)
-FAULTS = st.none() | st.builds(Fault, st.sampled_from(FAULT_NAMES), st.integers(min_value=1, max_value=_CALLS))
 NUMBERS = st.integers(min_value=0, max_value=50)
 #: What follows a person's step: no event arrives, or one does, and the endpoint's changes take their time.
 THEN = st.sampled_from((NOTHING, AN_EVENT, AN_HOUR, ITS_COURSE, ITS_COURSE))
@@ -297,9 +281,9 @@ class Releases(RuleBasedStateMachine):
         """No more faults: it comes to its end by itself."""
         answer = self._sweep()
         for _ in range(20):
-            if self._status() not in planner.CHANGING:
+            if self._status() not in verdict.CHANGING:
                 last, answer = answer, self._sweep()
-                if self._status() not in planner.CHANGING and (last.action, last.message) == (
+                if self._status() not in verdict.CHANGING and (last.action, last.message) == (
                     answer.action, answer.message,
                 ):  # fmt: skip
                     break
@@ -374,30 +358,12 @@ class Releases(RuleBasedStateMachine):
         return self._reconcile()
 
     def _do(self, fault: Fault | None, act: Callable[[], object]) -> None:
-        """A person's or an event's step; what they are told is an error or a refusal, and no more."""
-        self.calls.made.clear()
-        if fault is not None:
-            if fault.name == KILLED:
-                self.calls.kill_after = fault.call
-            elif fault.name == AFTER:
-                self.calls.lose = fault.call
-            else:
-                self.calls.refuse = (fault.call, "ThrottlingException" if fault.name == THROTTLED else LOST)
-        try:
+        """A person's or an event's step."""
+        with mishaps.befalls(self.calls, fault, self.counted):
             act()
-        except Killed:
-            assert fault is not None and fault.name == KILLED
-        except ClientError:
-            assert fault is not None and fault.name != KILLED
-        except (RefusedError, UsageError):
-            pass  # no such version to go back to, or it is not approved: the person reads why
-        finally:
-            if fault is not None and len(self.calls.made) >= fault.call:
-                self.counted[fault.name] += 1
-            self.calls.kill_after, self.calls.lose, self.calls.refuse = 0, 0, (0, "")
 
     def _settle(self, well: bool) -> None:
-        if self._status() not in planner.CHANGING:
+        if self._status() not in verdict.CHANGING:
             self.plane.settle()
             return
         endpoint = self.plane.endpoint

@@ -11,7 +11,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.deployment import account as accounts
 from tests.deployment.account import Account
-from tests.deployment.machine import NO_STEPS, Releases
+from tests.deployment.machine import Releases
+from tests.deployment.mishaps import NO_STEPS
 
 
 @pytest.fixture

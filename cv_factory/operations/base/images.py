@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from contracts import jsonio, release, source
-from contracts.errors import ContractError
 from contracts.names import Names
-from deployment import aws
+from deployment.checks import signatures
+from deployment.checks.signatures import Signed
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -123,30 +120,13 @@ def sign(kms: KMSClient, s3: S3Client, names: Names, item: Manifest) -> release.
 def doubt(kms: KMSClient, s3: S3Client, names: Names, repository: str, digest: str) -> str:
     """What speaks against the image's signature, in words; empty: this environment's key signed this very image."""
     where = names.artifacts(release.signature_key(digest))
-    try:
-        value = aws.read_json(s3, where)
-        if value is None:
-            return f"the image {digest} is not signed: {where} is missing"
-        stored = release.ImageSignature.from_json(value)
-        signature = base64.b64decode(stored.signature, validate=True)
-    except (ContractError, binascii.Error, TypeError, ValueError):
-        return f"{where} holds no signature"
-    payload = release.signed_payload(f"{names.registry}/{repository}", digest)
-    if stored.payload != payload:
-        return f"{where} signs another image"
-    try:
-        answer = kms.verify(
-            KeyId=f"arn:aws:kms:{names.region}:{names.account_id}:{names.signing_key_alias}",
-            Message=payload.encode(),
-            MessageType="RAW",
-            Signature=signature,
-            SigningAlgorithm="ECDSA_SHA_256",
-        )
-    except ClientError as error:
-        if aws.error_code(error) not in ("KMSInvalidSignatureException", "ValidationException"):
-            raise
-        return f"the signature of the image {digest} does not hold"
-    return "" if answer["SignatureValid"] else f"the signature of the image {digest} does not hold"
+    return {
+        Signed.HOLDS: "",
+        Signed.MISSING: f"the image {digest} is not signed: {where} is missing",
+        Signed.NO_SIGNATURE: f"{where} holds no signature",
+        Signed.OTHER_IMAGE: f"{where} signs another image",
+        Signed.NOT_OURS: f"the signature of the image {digest} does not hold",
+    }[signatures.verify(kms, s3, names, repository, digest)]
 
 
 def _sha256(data: bytes) -> str:

@@ -13,7 +13,7 @@ _ROWS = (
     ),
     (
         "`UpdateEndpoint` where no machine of the type is free, or the quota is 0",
-        "`FailureReason`, or the error, matches `deployment.planner.is_capacity`",
+        "`FailureReason`, or the error, matches `deployment.verdict.is_capacity`",
     ),
     ("`PutMetricAlarm` on an alarm that exists", "it keeps its state"),
     (

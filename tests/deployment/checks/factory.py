@@ -20,9 +20,11 @@ from contracts import archives, bundle, dataset, hashing, jsonio, release
 from contracts.bundle import BundleSpec
 from contracts.release import ReleaseSettings
 from contracts.settings import Settings
+from cv_factory.operations import local_base
 from cv_factory.operations.base import images
 from cv_factory.operations.base.images import Manifest
-from deployment import packages
+from deployment import checks, packages
+from deployment.checks import Report
 from deployment.packages import Package
 
 #: The "model" is the table ``model.onnx``: request's image -> answer.
@@ -272,3 +274,39 @@ class Factory:
     @property
     def staged(self) -> ReleaseSettings:
         return dataclasses.replace(self.release, staging=True)
+
+
+def look(factory: Factory, package: Package) -> Report:
+    return checks.before(factory.session, factory.release, package)
+
+
+def scan_again(factory: Factory, package: Package, status: str, *severities: str) -> None:
+    """What the scan of the package's serving image says from now on."""
+    factory.admin(
+        "PUT",
+        "scans",
+        {
+            "repository": factory.names.inference_repository,
+            "digest": package.inference_digest,
+            "status": status,
+            "findings": [{"name": f"CVE-2026-{number}", "severity": word} for number, word in enumerate(severities)],
+        },
+    )
+
+
+@contextlib.contextmanager
+def acting_as(factory: Factory, role_arn: str) -> Iterator[boto3.Session]:
+    """A session of a role; IAM is enforced while it is there."""
+    made = factory.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="ann")["Credentials"]
+    url = f"http://127.0.0.1:{factory.port}"
+    session = boto3.Session(
+        aws_access_key_id=made["AccessKeyId"], aws_secret_access_key=made["SecretAccessKey"],
+        aws_session_token=made["SessionToken"], region_name=factory.names.region,
+    )  # fmt: skip
+    make = session.client
+    session.client = lambda name: make(name, endpoint_url=url)  # type: ignore
+    local_base.enforce_iam(f"{url}/_local", True)
+    try:
+        yield session
+    finally:
+        local_base.enforce_iam(f"{url}/_local", False)

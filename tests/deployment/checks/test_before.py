@@ -13,20 +13,16 @@ import pytest
 
 from contracts import hashing, release
 from contracts.settings import Settings
-from deployment import checks, clock, ledger
+from deployment import checks
 from deployment.checks import Report
 from deployment.packages import Package
-from tests.deployment.checks.factory import Factory, golden
+from tests.deployment.checks.factory import Factory, golden, look, scan_again
 
 ALL = [
     "inference.registry", "inference.platform", "inference.signature", "inference.scan",
     "training.registry", "training.platform", "training.signature", "training.scan",
     "bundle.hash", "dataset.known", "source.known",
 ]  # fmt: skip
-
-
-def look(factory: Factory, package: Package) -> Report:
-    return checks.before(factory.session, factory.release, package)
 
 
 def test_nothing_is_found_in_a_healthy_package(factory: Factory) -> None:
@@ -171,20 +167,6 @@ def scanned(factory: Factory, status: str, *severities: str) -> Package:
     package = factory.package()
     scan_again(factory, package, status, *severities)
     return package
-
-
-def scan_again(factory: Factory, package: Package, status: str, *severities: str) -> None:
-    """What the scan of the package's serving image says from now on."""
-    factory.admin(
-        "PUT",
-        "scans",
-        {
-            "repository": factory.names.inference_repository,
-            "digest": package.inference_digest,
-            "status": status,
-            "findings": [{"name": f"CVE-2026-{number}", "severity": word} for number, word in enumerate(severities)],
-        },
-    )
 
 
 @fault("inference.scan", "1 CRITICAL, 1 LOW; none may be HIGH or worse")
@@ -363,81 +345,3 @@ def test_golden_requests_are_not_asked_for_before_the_rest_holds(factory: Factor
     assert checks.before(factory.session, factory.staged, package).failed
     assert "BatchGetImage" in calls.made and "DescribeEndpoint" not in calls.made
     assert "CreateEndpoint" not in calls.made
-
-
-# --- what a scan finds after a release ---
-
-
-def served_before(factory: Factory, package: Package, **more: Any) -> None:
-    """The ledger of a release of the package that succeeded."""
-    facts = {
-        "endpoint": factory.names.endpoint,
-        "package_arn": package.arn,
-        "image_digests": {"inference": package.inference_digest, "training": package.training_digest},
-        "checks": look(factory, package).to_json(),
-        **more,
-    }
-    s3, name = factory.client("s3"), ledger.new_id(clock.now(), "w-" + "0" * 12)
-    ledger.append(s3, factory.release, name, ledger.OPENED, facts)
-    ledger.append(s3, factory.release, name, ledger.SUCCEEDED, {"outcome": "served"})
-
-
-@pytest.mark.parametrize(
-    ("status", "severities"),
-    [("COMPLETE", ["CRITICAL"]), ("SCAN_ELIGIBILITY_EXPIRED", []), ("IN_PROGRESS", [])],
-)
-def test_what_was_served_before_is_not_refused_for_a_later_scan(
-    factory: Factory, status: str, severities: list[str]
-) -> None:
-    package = factory.package()
-    served_before(factory, package)
-    scan_again(factory, package, status, *severities)
-    report = look(factory, package)
-    assert report.ok and "Not refused: the scan held when it was served before" in report.message
-    assert [finding.id for finding in report.findings if finding.warning] == ["inference.scan"]
-    assert Report.from_json(report.to_json()) == report
-    served_before(factory, package)  # by a release with that warning
-    assert look(factory, package).ok
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"endpoint": "another"},
-        {"package_arn": "arn:aws:sagemaker:eu-west-1:111122223333:model-package/w/99"},
-        {"image_digests": {"inference": "sha256:" + "0" * 64}},
-        {"checks": None},
-        {"checks": Report(()).to_json()},
-    ],
-    ids=["endpoint", "package", "digest", "not checked", "not scanned"],
-)
-def test_a_release_of_something_else_vouches_for_nothing(factory: Factory, other: dict[str, Any]) -> None:
-    package = factory.package()
-    served_before(factory, package, **other)
-    scan_again(factory, package, "COMPLETE", "CRITICAL")
-    assert look(factory, package).failed
-
-
-def test_a_release_that_did_not_succeed_vouches_for_nothing(factory: Factory) -> None:
-    package = factory.package()
-    name = ledger.new_id(clock.now(), "w-" + "0" * 12)
-    facts = {
-        "endpoint": factory.names.endpoint,
-        "package_arn": package.arn,
-        "image_digests": {"inference": package.inference_digest},
-        "checks": look(factory, package).to_json(),
-    }
-    ledger.append(factory.client("s3"), factory.release, name, ledger.OPENED, facts)
-    ledger.append(factory.client("s3"), factory.release, name, ledger.FAILED, {"outcome": "alarm"})
-    scan_again(factory, package, "COMPLETE", "CRITICAL")
-    assert look(factory, package).failed
-
-
-def test_all_else_refuses_what_was_served_before(factory: Factory) -> None:
-    package = factory.package()
-    served_before(factory, package)
-    scan_again(factory, package, "COMPLETE", "CRITICAL")
-    key = release.signature_key(package.inference_digest)
-    factory.client("s3").delete_object(Bucket=factory.names.artifact_bucket, Key=key)
-    report = look(factory, package)
-    assert report.failed and [finding.id for finding in report.findings if finding.failed] == ["inference.signature"]

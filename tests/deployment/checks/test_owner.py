@@ -10,11 +10,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from cv_factory.operations import due, local_base
+from cv_factory.operations import due
 from cv_factory.operations.base import templates
 from cv_factory.session import Target
 from deployment import observed, packages
-from tests.deployment.checks.factory import Factory
+from tests.deployment.checks.factory import Factory, acting_as
 
 NAME = "widgets-owner-of-the-tests"
 
@@ -22,7 +22,7 @@ NAME = "widgets-owner-of-the-tests"
 @pytest.fixture
 def owner(factory: Factory) -> Iterator[boto3.Session]:
     """A session in the role that Terraform gives a release owner; IAM is enforced while it is there."""
-    iam, names, url = factory.client("iam"), factory.names, f"http://127.0.0.1:{factory.port}"
+    iam, names = factory.client("iam"), factory.names
     kms = factory.client("kms")
     arns = {
         key: kms.describe_key(KeyId=alias)["KeyMetadata"]["Arn"]
@@ -36,18 +36,10 @@ def owner(factory: Factory) -> Iterator[boto3.Session]:
     role = iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     policy = templates.document("policies/owner.json", templates.values(factory.settings, **arns))
     iam.put_role_policy(RoleName=NAME, PolicyName="owner", PolicyDocument=json.dumps(policy))
-    made = factory.client("sts").assume_role(RoleArn=role, RoleSessionName="ann")["Credentials"]
-    session = boto3.Session(
-        aws_access_key_id=made["AccessKeyId"], aws_secret_access_key=made["SecretAccessKey"],
-        aws_session_token=made["SessionToken"], region_name=names.region,
-    )  # fmt: skip
-    make = session.client
-    session.client = lambda name: make(name, endpoint_url=url)  # type: ignore
-    local_base.enforce_iam(f"{url}/_local", True)
     try:
-        yield session
+        with acting_as(factory, role) as session:
+            yield session
     finally:
-        local_base.enforce_iam(f"{url}/_local", False)
         iam.delete_role_policy(RoleName=NAME, PolicyName="owner")
         iam.delete_role(RoleName=NAME)
 

@@ -10,9 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from cv_factory.operations import local_base
 from deployment import checks
-from tests.deployment.checks.factory import Factory
+from tests.deployment.checks.factory import Factory, acting_as
 from tests.waiting import eventually
 
 POLICY = "deployer"
@@ -21,20 +20,8 @@ POLICY = "deployer"
 @pytest.fixture(scope="module")
 def deployer(factory: Factory) -> Iterator[boto3.Session]:
     """A session of the deployer's role; IAM is enforced while it is there."""
-    role = factory.settings.role_arn("deployer")
-    made = factory.client("sts").assume_role(RoleArn=role, RoleSessionName="checks")["Credentials"]
-    url = f"http://127.0.0.1:{factory.port}"
-    session = boto3.Session(
-        aws_access_key_id=made["AccessKeyId"], aws_secret_access_key=made["SecretAccessKey"],
-        aws_session_token=made["SessionToken"], region_name=factory.names.region,
-    )  # fmt: skip
-    make = session.client
-    session.client = lambda name: make(name, endpoint_url=url)  # type: ignore
-    local_base.enforce_iam(f"{url}/_local", True)
-    try:
+    with acting_as(factory, factory.settings.role_arn("deployer")) as session:
         yield session
-    finally:
-        local_base.enforce_iam(f"{url}/_local", False)
 
 
 def test_the_role_is_enough(factory: Factory, deployer: boto3.Session) -> None:
