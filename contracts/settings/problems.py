@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 from pydantic import ValidationError
 
 from contracts.errors import SettingsError
-from contracts.evaluation import METRICS, SLICE_METRICS
 from contracts.settings.model import description, fields
 from contracts.settings.yaml12 import Document, short
 
@@ -40,10 +40,10 @@ def explain(error: ValidationError, document: Document, env: str) -> SettingsErr
         override = ("environments", env, *path)
         where = override if document.has(override) else path
         name = ".".join(path)
-        unknown_metric = problem["loc"][-1:] == ("[key]",)
-        if problem["type"] == "extra_forbidden" or unknown_metric:
-            metrics = SLICE_METRICS if "min_per_slice" in path else METRICS
-            known = list(metrics) if unknown_metric else fields(path[:-1])
+        unknown_key = problem["loc"][-1:] == ("[key]",)
+        if problem["type"] == "extra_forbidden" or unknown_key:
+            # Of a map whose keys are a Literal pydantic names those: "'a', 'b' or 'c'".
+            known = re.findall(r"'([^']+)'", problem["ctx"]["expected"]) if unknown_key else fields(path[:-1])
             near = difflib.get_close_matches(path[-1], known, 1, cutoff=0.5)
             hints.append(f"{'.'.join(path[:-1]) or 'The file'} takes: {', '.join(known)}.")
             says = name + " is not a setting" + (f"; did you mean {near[0]}?" if near else "")

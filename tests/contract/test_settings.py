@@ -173,6 +173,11 @@ def test_a_wrong_value_is_named_with_its_line_and_what_is_allowed(
             "gate.min_per_slice takes: balanced_accuracy, accuracy, f1, auc, precision, recall, ece.",
         ),
         (("  spot: false", "  zzz: 1"), "factory.yaml:6: training.zzz is not a setting", "training takes:"),
+        (
+            ("  approval: manual", "  guards: {errors_5x: 5}"),
+            "factory.yaml:10: release.guards.errors_5x is not a setting; did you mean errors_5xx?",
+            "release.guards takes: errors_5xx, share_4xx, latency_p99_ms, memory_percent, label_shift.",
+        ),
         (("name: cv-factory", "env: dev"), "factory.yaml:1: env is not a setting", "--env"),
     ],
 )
