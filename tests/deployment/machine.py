@@ -26,7 +26,7 @@ from contracts.release import PACKAGES_PREFIX
 from cv_factory.operations import cleanup
 from deployment import approve, deploy, reject, rollback, scaling
 from tests.deployment import mishaps
-from tests.deployment.mishaps import EXAMPLES, FAULTS, Fault
+from tests.deployment.mishaps import EXAMPLES, FAULTS, HOURS_WITHIN, Fault
 from tests.deployment.plane import NAMES, report
 from tests.deployment.truths import (
     BY_HAND,
@@ -222,7 +222,7 @@ class Releases(Truths):
         for _ in range({NOTHING: 0, AN_EVENT: 1, AN_HOUR: 1, ITS_COURSE: 4}[then]):
             self._do(None, self._reconcile)
             if then != AN_EVENT:
-                self._count("an hour")
+                self._count(HOURS_WITHIN)
                 self._settle(well=True)
 
     def _do(self, fault: Fault | None, act: Callable[[], object]) -> None:

@@ -24,9 +24,9 @@ class Fault:
 
 BEFORE, THROTTLED, AFTER, KILLED = "error before", "throttled", "error after its effect", "killed after it"
 FAULT_NAMES = (BEFORE, THROTTLED, AFTER, KILLED)
-EXAMPLES = "examples"
+EXAMPLES, HOURS_WITHIN = "examples", "hours within a step"
 #: What is counted beside steps.
-NO_STEPS = (*FAULT_NAMES, EXAMPLES)
+NO_STEPS = (*FAULT_NAMES, EXAMPLES, HOURS_WITHIN)
 #: More than any run makes calls.
 _CALLS = 60
 FAULTS = st.none() | st.builds(Fault, st.sampled_from(FAULT_NAMES), st.integers(min_value=1, max_value=_CALLS))
